@@ -1,0 +1,176 @@
+"""Drives a master to its end: signals, progress, totals, snapshots. Everything here may be missed without losing work."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import Any, Protocol
+
+from evo.engine.master import Master
+from evo.store.columns import pack
+from evo.store.writer import RunWriter
+
+__all__ = ["Driver", "Monitor"]
+
+TOTALS_SECONDS = 0.5
+UPDATE_SECONDS = 0.2
+DRAIN_SECONDS = 60.0
+
+
+class Monitor(Protocol):
+    """Watches a run from inside the master's process."""
+
+    def start(self, header: Mapping[str, Any]) -> None:
+        """The run begins."""
+
+    def update(self, totals: Mapping[str, Any]) -> None:
+        """Where it stands; called a few times a second at most."""
+
+    def finish(self, run: Any) -> None:
+        """The run ended, for whatever reason."""
+
+
+class Driver:
+    """One session of a run."""
+
+    def __init__(
+        self,
+        master: Master,
+        writer: RunWriter | None,
+        *,
+        before: Mapping[str, Any],
+        snapshot_seconds: float,
+        monitor: Monitor | None,
+    ) -> None:
+        self.master = master
+        self._writer = writer
+        self._before = before
+        """Totals of earlier sessions."""
+        self._snapshot_seconds = snapshot_seconds
+        self._monitor = monitor
+        self._started = time.monotonic()
+        self._stopping = threading.Event()
+        self.summary: dict[str, float] = {}
+        self._interrupts = 0
+        self._last_update = 0.0
+        self._last_totals = 0.0
+        self._last_snapshot = self._started
+
+    def elapsed(self) -> float:
+        """Seconds over all sessions."""
+        return float(self._before.get("elapsed", 0.0)) + time.monotonic() - self._started
+
+    def stop(self) -> None:
+        """Drain and end, as one Ctrl-C does; from any thread."""
+        self._stopping.set()
+
+    def drive(self, handle_signals: bool) -> tuple[str, str]:
+        """Tick until the end; returns (state, reason). The log is complete up to the last tick whatever happens."""
+        with _signals(self._interrupted) if handle_signals else nullcontext():
+            try:
+                while self.master.ended is None and not self._stopping.is_set():
+                    self.master.tick()
+                    self._periodically()
+                if self.master.ended is None:
+                    self._drain()
+            except KeyboardInterrupt:
+                return "interrupted", "stopped at once; what was under way is done again on resume"
+        if self.master.ended is not None:
+            return self.master.ended
+        return "interrupted", "stopped on request; resumable"
+
+    def _interrupted(self, signum: int, frame: FrameType | None) -> None:
+        self._interrupts += 1
+        self._stopping.set()
+        if self._interrupts > 1:
+            raise KeyboardInterrupt
+
+    def _drain(self) -> None:
+        """What is under way is finished and logged, nothing new is begun."""
+        master = self.master
+        master.draining = True
+        assert master.dispatcher is not None
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while master.dispatcher.in_flight and time.monotonic() < deadline:
+            master.tick()
+            self._periodically()
+
+    # Progress ---------------------------------------------------------------------------------------------------------
+
+    def _periodically(self) -> None:
+        now = time.monotonic()
+        if self._monitor is not None and now - self._last_update >= UPDATE_SECONDS:
+            self._last_update = now
+            self._monitor.update(self.totals("running", ""))
+        if self._writer is None:
+            return
+        if now - self._last_totals >= TOTALS_SECONDS:
+            self._last_totals = now
+            with self._writer.transaction():
+                self._writer.totals(self.totals("running", ""))
+        if now - self._last_snapshot >= self._snapshot_seconds:
+            self.snapshot()
+            self._last_snapshot = time.monotonic()
+
+    def snapshot(self) -> None:
+        """Keep a cache of the moves so far."""
+        if self._writer is not None:
+            with self._writer.transaction():
+                self._writer.snapshot(self.master.seq, pack(self.master.state()))
+
+    def write_totals(self, state: str, reason: str) -> None:
+        """Record how the session ended."""
+        if self._writer is not None:
+            with self._writer.transaction():
+                self._writer.totals(self.totals(state, reason))
+
+    def totals(self, state: str, reason: str) -> dict[str, Any]:
+        """Where the run stands, for the totals table, monitors and people."""
+        master = self.master
+        tally = master.tally.document()
+        dispatcher = master.dispatcher
+        before = self._before
+        best = tally["best"]
+        return {
+            "state": state,
+            "reason": reason,
+            "evaluations": tally["evaluations"],
+            "budget": {"evaluations": master.rules.evaluations, "seconds": master.rules.seconds},
+            "asked": tally["asked"],
+            "told": tally["told"],
+            "repeats": tally["repeats"],
+            "performed": before.get("performed", 0) + (dispatcher.performed if dispatcher else 0),
+            "attempts": before.get("attempts", 0) + (dispatcher.attempted if dispatcher else 0),
+            "failures": tally["failures"],
+            "best": best,
+            "operators": tally["operators"],
+            "costs": tally["costs"],
+            "counters": tally["counters"],
+            "artifacts": tally["artifacts"],
+            "elapsed": self.elapsed(),
+            "workers": {
+                "alive": dispatcher.alive if dispatcher else 0,
+                "busy": dispatcher.busy if dispatcher else 0,
+                "lost": before.get("workers", {}).get("lost", 0) + (dispatcher.lost if dispatcher else 0),
+            },
+            "stats": master.stats(),
+            "summary": self.summary,
+        }
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM go to `handler`, on the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,417 @@
+"""The one loop: ask, log, dispatch, collect, log, tell. Owns the clock, the budget and the truth.
+
+The master takes its store and its workers by argument, so the same loop runs on Ray, in-process, and on the virtual clock
+of the simulator. A tick is: hear the workers; in one transaction log what arrived and make every move that is due; then,
+and only then, act on it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.algorithm import Algorithm, Turn
+from evo.engine.dispatch import Dispatcher
+from evo.engine.failures import Blank
+from evo.engine.keys import KeyTable, work_keys
+from evo.engine.ledger import Batch, Ledger
+from evo.engine.order import Arrival, Ask, Order, Tell, told_ids
+from evo.engine.queue import Queue
+from evo.engine.rules import Rules
+from evo.engine.tally import Tally
+from evo.errors import EvaluationError, SpaceError
+from evo.evaluator import Fidelity, Resources
+from evo.problem import Problem
+from evo.records import BORN, Change, Outcomes, Requests, Results, Status
+from evo.store.writer import RunWriter
+from evo.worker import Workers
+
+__all__ = ["Logbook", "Master"]
+
+
+@dataclass
+class Logbook:
+    """Where a run is recorded: the writer, and how an earlier request's outcome is found again."""
+
+    writer: RunWriter
+    outcome: Callable[[int], Outcomes | None]
+    """The logged outcome of one request."""
+    artifact: Callable[[str], bytes | None]
+    """The content of a small artifact."""
+
+
+class Master:
+    """Moves an algorithm and keeps its log. `tick` until `ended`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        algorithm: Algorithm,
+        *,
+        seed: int,
+        order: Order,
+        rules: Rules,
+        logbook: Logbook | None,
+        deduplicate: bool,
+    ) -> None:
+        self.problem = problem
+        self.algorithm = algorithm
+        self.seed = seed
+        self.order: Order = order
+        self.rules = rules
+        self.ledger = Ledger()
+        self.tally = Tally()
+        self.seq = 0
+        self.next_id = 0
+        self.ended: tuple[str, str] | None = None
+        """(state, reason) once the run is over."""
+        self.draining = False
+        """No further moves; what is under way is still collected and logged."""
+        self.on_changes: Callable[[Sequence[Change], Sequence[Results]], None] | None = None
+        evaluator = problem.evaluator
+        self.reporting = evaluator.reporting
+        self.fidelities: dict[str, Fidelity] = {BORN: Fidelity(), **evaluator.fidelities}
+        self.blank = Blank(problem.space, len(problem.objectives), len(problem.measures))
+        self.dispatcher: Dispatcher | None = None
+        self._logbook = logbook
+        self._keys = KeyTable() if deduplicate else None
+        self._followers: dict[int, list[int]] = defaultdict(list)
+        self._spoiled: set[int] = set()
+        self._starved = False
+        self._next_point = 0.0
+        self._wants_needs = type(problem).needs is not Problem.needs
+        self._elapsed: Callable[[], float] = lambda: 0.0
+        self._queue: Queue | None = None
+
+    # The live loop ----------------------------------------------------------------------------------------------------
+
+    def employ(
+        self,
+        workers: Workers,
+        shapes: Sequence[Resources],
+        *,
+        message_seconds: float = 0.1,
+        window: int = 2,
+        elapsed: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Take workers, and queue what is in flight without an outcome (after a replay)."""
+        self._queue = Queue(self.fidelities, message_seconds)
+        logbook = self._logbook
+        self.dispatcher = Dispatcher(
+            workers,
+            shapes,
+            self._queue,
+            self.fidelities,
+            self.blank,
+            window=window,
+            **({"artifact": logbook.artifact} if logbook else {}),
+        )
+        self._workers = workers
+        self._elapsed = elapsed
+        with self._transaction():
+            for block in list(self.ledger.blocks):
+                for batch in list(block.batches):
+                    undone = np.flatnonzero(~batch.done)
+                    if len(undone):
+                        self._place(batch, undone)
+
+    def tick(self) -> None:
+        """One round: hear, log, move, act."""
+        assert self.dispatcher is not None
+        events = self._workers.poll(self.dispatcher.wait())
+        with self._transaction():
+            outcomes, artifacts = self.dispatcher.absorb(events)
+            self._keep(artifacts)
+            for one in outcomes:
+                self._arrived(one)
+            self._log_attempts()
+            if not self.draining:
+                self._advance()
+        if self.ended is None and not self.draining:
+            self.dispatcher.pump()
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        return self._logbook.writer.transaction() if self._logbook else nullcontext()
+
+    def _advance(self) -> None:
+        if self.rules.seconds is not None and self._elapsed() >= self.rules.seconds:
+            self._end(("stopped", f"time limit of {self.rules.seconds:g} s reached"))
+        while self.ended is None:
+            room = self.rules.room(self.tally)
+            free = self.dispatcher.free() if self.dispatcher and isinstance(self.order, Arrival) else 0
+            move = self.order.next(self.ledger, room, self._starved, free)
+            if isinstance(move, Ask):
+                self.ask(move.n, self._room() if isinstance(self.order, Arrival) else {})
+            elif isinstance(move, Tell):
+                self.tell(move)
+                self._end(self.rules.verdict(self.tally, self.problem))
+            else:
+                if not self.ledger.blocks:
+                    if room < 1:
+                        self._end(("finished", "budget spent"))
+                    elif self._starved:
+                        self._end(("finished", "the algorithm has nothing more to ask for"))
+                return
+
+    def _end(self, verdict: tuple[str, str] | None) -> None:
+        if verdict is not None:
+            self.ended = verdict
+            if self._logbook:
+                state, reason = verdict
+                self._logbook.writer.event(self.seq, "end", {"state": state, "reason": reason})
+
+    def _room(self) -> dict[str, int]:
+        assert self._queue is not None
+        return {
+            name: max(0, fidelity.queue - self._queue.waiting(name))
+            for name, fidelity in self.fidelities.items()
+            if fidelity.queue
+        }
+
+    # Moves, the same live and repeated --------------------------------------------------------------------------------
+
+    def ask(self, n: int, room: Mapping[str, int], log: bool = True) -> Sequence[Requests]:
+        """Make an ask: number what it gives, find equal work, log, queue."""
+        batches = [
+            batch for batch in self.algorithm.ask(n, Turn(self.seed, self.seq, self.next_id, room)) if len(batch)
+        ]
+        count = sum(map(len, batches))
+        if count > n:
+            raise EvaluationError(f"{type(self.algorithm).__name__}.ask({n}) gave {count} requests; at most {n} are allowed")
+        for batch in batches:
+            self._number(batch)
+        self._starved = not batches
+        self.tally.asks(batches)
+        if log and self._logbook:
+            self._logbook.writer.ask(self.seq, n, self.next_id - count, batches, room)
+        self.seq += 1
+        if batches:
+            block = self.ledger.add(self.seq - 1, batches, [self._earlier(batch) for batch in batches])
+            if self._queue is not None:
+                for entry in block.batches:
+                    self._place(entry, None)
+        return batches
+
+    def _number(self, batch: Requests) -> None:
+        n = len(batch)
+        space = self.problem.space
+        if batch.genomes is not None and (batch.genomes.dtype != space.dtype or batch.genomes.shape[1:] != space.shape):
+            raise SpaceError(
+                f"{type(self.algorithm).__name__}.ask: genomes of {batch.genomes.dtype} {batch.genomes.shape[1:]}, "
+                f"the space has {space.dtype} {space.shape}"
+            )
+        batch.fidelity = batch.fidelity or self.reporting
+        if batch.fidelity not in self.fidelities:
+            raise EvaluationError(f"no fidelity {batch.fidelity!r}; the evaluator has {list(self.fidelities)}")
+        if self._wants_needs and not batch.needs:
+            needs = self.problem.needs(batch.fidelity, self.tally.artifacts)
+            if needs:
+                batch.needs = [needs] * n
+        batch.ids = np.arange(self.next_id, self.next_id + n, dtype=np.int64)
+        self.next_id += n
+
+    def tell(self, move: Tell, log: bool = True) -> Sequence[Change]:
+        """Make a tell: log it, tell, log what it changed."""
+        ids = told_ids(move) if log and self._logbook else None
+        results = [self.ledger.take(batch) for batch in move.batches]
+        for batch in move.batches:
+            if not batch.waiting:
+                self.ledger.settle(batch)
+        changes = self.algorithm.tell(results, Turn(self.seed, self.seq, self.next_id))
+        self.tally.tells(results, changes, self.problem, self.reporting)
+        self._starved = False
+        if log and self._logbook:
+            assert ids is not None
+            self._logbook.writer.tell(self.seq, ids)
+            self._logbook.writer.changes(self.seq, changes)
+            self._point()
+        self.seq += 1
+        if self.on_changes is not None and log:
+            self.on_changes(changes, results)
+        return changes
+
+    def _point(self) -> None:
+        """A point of the curves whenever half a per cent more was evaluated."""
+        spent = self.tally.evaluations
+        if spent >= self._next_point:
+            self._next_point = spent + max(1.0, spent / 200)
+            assert self._logbook is not None
+            self._logbook.writer.curve(self.seq, spent, self._elapsed(), self.stats())
+
+    def stats(self) -> dict[str, float]:
+        """Figures of the main archive and the best objective so far."""
+        archive = next(iter(self.algorithm.archives.values()), None)
+        stats = dict(archive.stats()) if archive is not None else {}
+        if self.tally.best is not None:
+            stats["best"] = self.tally.best.objectives[0]
+        return stats
+
+    # Arrivals ---------------------------------------------------------------------------------------------------------
+
+    def arrive(self, outcomes: Outcomes) -> list[Outcomes]:
+        """Enter outcomes in the ledger; returns those that were news."""
+        news = self.ledger.accept(outcomes)
+        if self._keys is not None:
+            for part in news:
+                if part.status is not None:
+                    bad = (part.status == Status.TIMEOUT) | (part.status == Status.CRASHED)
+                    self._spoiled.update(part.ids[bad].tolist())
+        return news
+
+    def _arrived(self, outcomes: Outcomes) -> None:
+        for part in self.arrive(outcomes):
+            if self._logbook:
+                self._logbook.writer.outcomes(self.seq, part)
+            if self._followers:
+                self._release(part)
+
+    def _release(self, part: Outcomes) -> None:
+        """Answer the requests that waited for this work, or let the first of them do it when it came to nothing."""
+        for row, request in enumerate(part.ids.tolist()):
+            followers = self._followers.pop(request, None)
+            if not followers:
+                continue
+            if request in self._spoiled:
+                self._hand_on(followers)
+                continue
+            one = part.take(np.array([row]))
+            for follower in followers:
+                self._arrived(_copied(one, request, follower))
+
+    def _hand_on(self, followers: list[int]) -> None:
+        heir, rest = followers[0], followers[1:]
+        batch = self.ledger.find(heir)
+        assert batch is not None
+        assert self._queue is not None
+        row = np.array([heir - batch.first])
+        self._followers[heir].extend(rest)
+        self._redirect(batch, row)
+        self._queue.put(batch.requests.take(row))
+
+    # Equal work -------------------------------------------------------------------------------------------------------
+
+    def _earlier(self, requests: Requests) -> NDArray[np.int64] | None:
+        if self._keys is None:
+            return None
+        keys = work_keys(self.problem, requests)
+        if keys is None:
+            return None
+        earlier = self._keys.add(keys, requests.ids)
+        for row in np.flatnonzero(earlier >= 0):
+            if int(earlier[row]) in self._spoiled:
+                self._keys.replace(int(keys[row]), int(requests.ids[row]))
+                earlier[row] = -1
+        return earlier if (earlier >= 0).any() else None
+
+    def _redirect(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+        """These rows do the work from now on."""
+        if self._keys is None:
+            return
+        keys = work_keys(self.problem, batch.requests.take(rows))
+        if keys is not None:
+            for key, row in zip(keys.tolist(), rows.tolist(), strict=True):
+                self._keys.replace(key, int(batch.requests.ids[row]))
+
+    def _place(self, batch: Batch, rows: NDArray[np.int64] | None) -> None:
+        """Queue rows for the workers, except those whose work an earlier request does."""
+        assert self._queue is not None
+        if batch.earlier is None:
+            self._queue.put(batch.requests if rows is None else batch.requests.take(rows))
+            return
+        rows = np.arange(len(batch.requests)) if rows is None else rows
+        own = rows[batch.earlier[rows] < 0]
+        for row in rows[batch.earlier[rows] >= 0].tolist():
+            if not self._follow(batch, row, int(batch.earlier[row])):
+                own = np.append(own, row)
+                self._redirect(batch, np.array([row]))
+        if len(own):
+            self._queue.put(batch.requests.take(np.sort(own)))
+
+    def _follow(self, batch: Batch, row: int, earlier: int) -> bool:
+        """Answer a row from an earlier request, now or when it is done; False when it must do the work itself."""
+        request = int(batch.requests.ids[row])
+        if earlier in self._spoiled:
+            return False
+        there = self.ledger.find(earlier)
+        if there is not None and not there.done[earlier - there.first]:
+            self._followers[earlier].append(request)
+            return True
+        if there is not None and there.untold:
+            found = next((part for part in there.arrived if (part.ids == earlier).any()), None)
+            if found is not None:
+                self._arrived(_copied(found.take(np.flatnonzero(found.ids == earlier)), earlier, request))
+                return True
+        logged = self._logbook.outcome(earlier) if self._logbook else None
+        if logged is None:
+            return False
+        self._arrived(_copied(logged, earlier, request))
+        return True
+
+    # The log ----------------------------------------------------------------------------------------------------------
+
+    def _keep(self, artifacts: Mapping[str, bytes]) -> None:
+        if self._logbook:
+            for digest, content in artifacts.items():
+                self._logbook.writer.artifact(digest, len(content), content)
+
+    def _log_attempts(self) -> None:
+        assert self.dispatcher is not None
+        attempts, self.dispatcher.attempts = self.dispatcher.attempts, []
+        if self._logbook:
+            for attempt in attempts:
+                self._logbook.writer.attempt(attempt)
+
+    def state(self) -> dict[str, Any]:
+        """All that moves have changed, for a snapshot; what is in flight is in the log."""
+        return {
+            "seq": self.seq,
+            "next_id": self.next_id,
+            "starved": self._starved,
+            "tally": self.tally.document(),
+            "algorithm": self.algorithm.state(),
+            "keys": self._keys.state() if self._keys is not None else None,
+            "spoiled": sorted(self._spoiled),
+            "open": [
+                {
+                    "seq": block.seq,
+                    "batches": [
+                        {"first": batch.first, "earlier": batch.earlier, "told": self._told(batch)}
+                        for batch in block.batches
+                    ],
+                }
+                for block in self.ledger.blocks
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`, but for what is in flight, which `evo.engine.replay` enters from the log."""
+        self.seq = state["seq"]
+        self.next_id = state["next_id"]
+        self._starved = state["starved"]
+        self.tally = Tally.from_document(state["tally"])
+        self.algorithm.restore(state["algorithm"])
+        if self._keys is not None and state["keys"] is not None:
+            self._keys.restore(state["keys"])
+        self._spoiled = set(state["spoiled"])
+
+    def _told(self, batch: Batch) -> NDArray[np.int64]:
+        here = [part.ids for part in batch.arrived]
+        arrived = np.concatenate(here) if here else np.empty(0, np.int64)
+        return np.setdiff1d(batch.requests.ids[batch.done], arrived)
+
+
+def _copied(one: Outcomes, earlier: int, request: int) -> Outcomes:
+    """The outcome of one request, as another's with the same work. Costs and counters are counted once."""
+    return replace(
+        one,
+        ids=np.array([request], dtype=np.int64),
+        same_as=np.array([earlier], dtype=np.int64),
+        notes={row: replace(note, counters={}, costs={}) for row, note in one.notes.items()},
+        seconds=0.0,
+    )

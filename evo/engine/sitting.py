@@ -1,0 +1,128 @@
+"""One sitting of a run: hire workers, drive the master, report, let everything go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evo.archive import Elites
+from evo.engine.build import Plan
+from evo.engine.driver import Driver, Monitor
+from evo.engine.rundir import ARTIFACTS
+from evo.problem import Best
+from evo.records import Change, Results
+from evo.run import Run, load
+from evo.worker import Kit
+
+__all__ = ["Sitting"]
+
+
+class Sitting:
+    """From the plan to the end of this session."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        monitor: Monitor | None,
+        snapshot_seconds: float,
+        on_elite: Callable[[Best], None] | None,
+    ) -> None:
+        self._plan = plan
+        self._monitor = monitor
+        self._driver = Driver(
+            plan.master, plan.writer, before=plan.before, snapshot_seconds=snapshot_seconds, monitor=monitor
+        )
+        self._on_elite = on_elite
+        problem = plan.master.problem
+        if plan.directory is not None:
+            self.run = load(plan.directory, problem)
+        elif plan.reader is not None:
+            self.run = Run(plan.reader, problem)
+        else:
+            self.run = Run(None, problem, live=_Live(plan, self._driver))
+
+    def stop(self) -> None:
+        """Drain and end; from any thread."""
+        self._driver.stop()
+
+    def sit(self, handle_signals: bool) -> Run:
+        """Drive the run to its end, or to an interruption, and return it."""
+        plan, driver, master = self._plan, self._driver, self._plan.master
+        driver.write_totals("running", "")
+        if self._monitor is not None:
+            self._monitor.start(plan.header)
+        if self._on_elite is not None:
+            master.on_changes = self._elites
+        state, reason = "interrupted", "stopped by an error"
+        workers = plan.crew.hire(plan.directory / "ray.log" if plan.directory else None)
+        try:
+            shapes = plan.crew.shapes(master.fidelities)
+            workers.open(self._kit(), shapes)
+            master.employ(
+                workers,
+                shapes,
+                message_seconds=plan.crew.message_seconds,
+                window=plan.crew.window,
+                elapsed=driver.elapsed,
+            )
+            state, reason = driver.drive(handle_signals)
+            driver.snapshot()
+        finally:
+            workers.close()
+            driver.write_totals(state, reason)
+        self._report(state, reason)
+        if self._monitor is not None:
+            self._monitor.finish(self.run)
+        return self.run
+
+    def _kit(self) -> Kit:
+        master = self._plan.master
+        operators = {**master.problem.operators, **master.algorithm.operators}
+        directory = self._plan.directory
+        return Kit(master.problem, operators, master.seed, directory / ARTIFACTS if directory else None)
+
+    def _report(self, state: str, reason: str) -> None:
+        """The problem's own closing figures, once the search itself is over."""
+        if state in ("finished", "stopped"):
+            found = self._plan.master.problem.report(self.run.best, self.run)
+            self._driver.summary = {name: float(value) for name, value in found.items()}
+            self._driver.write_totals(state, reason)
+
+    def _elites(self, changes: Sequence[Change], results: Sequence[Results]) -> None:
+        assert self._on_elite is not None
+        problem = self._plan.master.problem
+        for change in changes:
+            kept = set(change.candidate.tolist())
+            for part in results:
+                for row in np.flatnonzero([one in kept for one in part.candidate.tolist()]):
+                    self._on_elite(
+                        Best(
+                            int(part.candidate[row]),
+                            part.genomes[row],
+                            {o.name: float(v) for o, v in zip(problem.objectives, part.objectives[row], strict=True)},
+                            {m.name: float(v) for m, v in zip(problem.measures, part.measures[row], strict=True)},
+                            {name: column[row] for name, column in part.metrics.items()},
+                        )
+                    )
+
+
+class _Live:
+    """What a search without a log shows of itself."""
+
+    def __init__(self, plan: Plan, driver: Driver) -> None:
+        self._plan = plan
+        self._driver = driver
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        return self._plan.header
+
+    @property
+    def totals(self) -> Mapping[str, Any]:
+        state, reason = self._plan.master.ended or ("running", "")
+        return self._driver.totals(state, reason)
+
+    def elites(self) -> Elites:
+        return next(iter(self._plan.master.algorithm.archives.values())).elites()

@@ -1,0 +1,150 @@
+"""The counts of a run: what was asked, told, failed, best. Moved by asks and tells alone, so a replay rebuilds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evo.problem import Problem
+from evo.records import Change, Requests, Results, Status
+
+__all__ = ["BestSoFar", "Tally"]
+
+
+@dataclass
+class BestSoFar:
+    """The best candidate told at the reporting fidelity, by the first objective; the earlier one on a tie."""
+
+    candidate: int
+    genome: Any
+    objectives: list[float]
+    measures: list[float]
+    metrics: dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """Running totals."""
+
+    asked: int = 0
+    told: int = 0
+    evaluations: float = 0.0
+    """What was spent: the reserves of the distinct keys told."""
+    reserved: float = 0.0
+    """What is in flight."""
+    repeats: int = 0
+    """Requests answered by an earlier one's work."""
+    good: int = 0
+    """Requests told as OK."""
+    failures: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, dict[str, int]] = field(default_factory=dict)
+    counters: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    """name -> hash of what the work produced"""
+    best: BestSoFar | None = None
+    since_gain: float = 0.0
+    """Evaluations since the best or an archive gained."""
+    repeats_running: int = 0
+    """Requests told in a row without a new piece of work."""
+    first_failure: str = ""
+
+    def asks(self, batches: Sequence[Requests]) -> None:
+        """Count what an ask gave."""
+        for batch in batches:
+            self.asked += len(batch)
+            self.reserved += batch.reserve * len(batch)
+
+    def tells(self, results: Sequence[Results], changes: Sequence[Change], problem: Problem, reporting: str) -> None:
+        """Count what was told and what it changed."""
+        before = self.evaluations
+        gained = any(len(change.keys) for change in changes)
+        accepted = self._accepted(results, changes)
+        for part in results:
+            self._count(part)
+            entry = self._operator(part)
+            if entry is not None and accepted is not None:
+                entry["accepted"] += int(np.isin(part.candidate, accepted).sum())
+            if part.requests.fidelity == reporting and self._better(part, problem):
+                gained = True
+        spent = self.evaluations - before
+        self.since_gain = 0.0 if gained else self.since_gain + spent
+        self.repeats_running = 0 if spent else self.repeats_running + sum(len(part.requests) for part in results)
+
+    @staticmethod
+    def _accepted(results: Sequence[Results], changes: Sequence[Change]) -> Any:
+        if not any(part.requests.operator for part in results):
+            return None
+        kept = [change.candidate for change in changes if len(change.candidate)]
+        return np.concatenate(kept) if kept else np.empty(0, np.int64)
+
+    def _count(self, part: Results) -> None:
+        n = len(part.requests)
+        repeated = 0 if part.same_as is None else int((part.same_as >= 0).sum())
+        self.told += n
+        self.repeats += repeated
+        self.reserved -= part.requests.reserve * n
+        self.evaluations += part.requests.reserve * (n - repeated)
+        bad = int(np.count_nonzero(part.status))
+        self.good += n - bad
+        if bad:
+            for status in Status:
+                count = int((part.status == status).sum())
+                if status != Status.OK and count:
+                    name = status.name.lower()
+                    self.failures[name] = self.failures.get(name, 0) + count
+            if not self.first_failure:
+                row = int(np.flatnonzero(part.status)[0])
+                note = part.notes.get(row)
+                self.first_failure = note.message if note else Status(int(part.status[row])).name.lower()
+        for note in part.notes.values():
+            for name, amount in note.counters.items():
+                self.counters[name] = self.counters.get(name, 0) + amount
+            for name, amount in note.costs.items():
+                self.costs[name] = self.costs.get(name, 0) + amount
+            self.artifacts.update(note.artifacts)
+
+    def _operator(self, part: Results) -> dict[str, int] | None:
+        name = part.requests.operator or part.requests.make
+        if not name:
+            return None
+        entry = self.operators.setdefault(name, {"told": 0, "failed": 0, "accepted": 0})
+        entry["told"] += len(part.requests)
+        entry["failed"] += int(np.count_nonzero(part.status))
+        return entry
+
+    def _better(self, part: Results, problem: Problem) -> bool:
+        if len(part) == 0 or part.objectives.shape[1] == 0:
+            return False
+        sign = problem.objectives[0].sign
+        values = part.objectives[:, 0]
+        row = int(values.argmax() if sign > 0 else values.argmin())
+        if self.best is not None and not sign * values[row] > sign * self.best.objectives[0]:
+            return False
+        self.best = BestSoFar(
+            int(part.candidate[row]),
+            problem.space.to_json(part.genomes[row]),
+            part.objectives[row].tolist(),
+            part.measures[row].tolist(),
+            {name: _plain(column[row]) for name, column in part.metrics.items()},
+        )
+        return True
+
+    def document(self) -> dict[str, Any]:
+        """As JSON-like data, for the totals table and for snapshots."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Tally:
+        """The reverse of `document`."""
+        values = dict(document)
+        if values["best"] is not None:
+            values["best"] = BestSoFar(**values["best"])
+        return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,254 @@
+"""The front door: start a search, take one up again, or let one run in the background."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evo.algorithm import Algorithm
+from evo.engine.build import Plan, continued, fresh
+from evo.engine.crew import Crew
+from evo.engine.driver import Monitor
+from evo.engine.order import Order, order_from
+from evo.engine.rules import Rules
+from evo.engine.sitting import Sitting
+from evo.errors import ConfigError
+from evo.evaluator import Resources
+from evo.problem import Best, Problem
+from evo.run import Run
+from evo.worker import Workers
+
+__all__ = ["Search", "resume", "search", "start"]
+
+
+def search(
+    problem: Problem,
+    algorithm: Algorithm | None = None,
+    *,
+    evaluations: float | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    workers: int | str | Workers | None = None,
+    backend: str | None = None,
+    address: str | None = None,
+    shape: Resources | None = None,
+    order: Order | str | None = None,
+    run_dir: Path | str | None = None,
+    name: str | None = None,
+    initial: Any = None,
+    target: float | None = None,
+    plateau: float | None = None,
+    failures: int = 100,
+    on_elite: Callable[[Best], None] | None = None,
+    monitor: Monitor | None = None,
+    log: bool = True,
+    snapshot_seconds: float = 60.0,
+    message_seconds: float = 0.1,
+    window: int = 2,
+    config: dict[str, Any] | None = None,
+    handle_signals: bool = True,
+) -> Run:
+    """Search until the budget is spent or a rule stops it, and return the run.
+
+    Args:
+        problem: what is searched.
+        algorithm: how; by default `MapElites` for a problem with measures, else `Genetic`.
+        evaluations: budget in distinct evaluations.
+        seconds: budget in wall time.
+        seed: all randomness follows from it.
+        workers: None for this process, a number or ``"ray"`` for Ray actors, or workers of your own.
+        backend: ``"inline"`` or ``"ray"``, where `workers` does not say.
+        address: of a running Ray cluster.
+        shape: what each worker occupies; by default enough for every fidelity.
+        order: ``"strict"`` (the default: the same run for any number of workers), ``"arrival"``, or a policy object.
+        run_dir: where the run file goes; None keeps the log in memory.
+        name: the run's name; by default its directory's.
+        initial: genomes to start from (a sequence as ``space.stack`` takes it, or an array), a `Run` or a run directory
+            whose elites to start from.
+        target: stop when the first objective is at least as good.
+        plateau: stop after so many evaluations without a gain.
+        failures: stop when so many evaluations failed and none ever succeeded.
+        on_elite: called with every candidate that enters an archive.
+        monitor: watches the run (``evo.monitor.terminal.Terminal()``).
+        log: False keeps no log at all: no frame, no export, no resume, no looking for equal work.
+        snapshot_seconds: how often a cache of the replay is written.
+        message_seconds: work that one message to a worker should hold.
+        window: messages a worker holds.
+        config: the resolved configuration, kept in the header.
+        handle_signals: one Ctrl-C drains and returns a resumable run (state ``interrupted``), a second stops at once.
+
+    Raises:
+        ConfigError: a parameter is wrong, or there is no budget.
+        RunError: the run directory cannot be used or written.
+        WorkerError: workers cannot be had, or the problem cannot be shipped to them.
+
+    Example:
+        >>> import evo
+        >>> class Bowl(evo.Problem):
+        ...     space = evo.Box(-1.0, 1.0, size=2)
+        ...     objectives = [evo.Minimize("height")]
+        ...     def evaluate(self, x):
+        ...         return evo.Evaluation(objectives=[(x**2).sum()])
+        >>> evo.search(Bowl(), evaluations=2000, seed=1).best.objectives["height"] < 0.01
+        True
+    """
+    rules = Rules(evaluations, seconds, target, plateau, failures)
+    if evaluations is None and seconds is None and target is None and plateau is None:
+        raise ConfigError("no budget: give evaluations=, seconds=, target= or plateau=")
+    crew = Crew.of(
+        workers, backend, address=address, shape=shape, message_seconds=message_seconds, window=window
+    )
+    plan = fresh(
+        problem,
+        algorithm,
+        seed=seed,
+        order=order_from(order),
+        rules=rules,
+        crew=crew,
+        initial=initial,
+        run_dir=None if run_dir is None else Path(run_dir),
+        name=name,
+        log=log,
+        config=config,
+    )
+    with plan:
+        return Sitting(plan, monitor, snapshot_seconds, on_elite).sit(handle_signals)
+
+
+def resume(
+    run_dir: Path | str,
+    problem: Problem | None = None,
+    algorithm: Algorithm | None = None,
+    *,
+    evaluations: float | None = None,
+    seconds: float | None = None,
+    workers: int | str | Workers | None = None,
+    backend: str | None = None,
+    address: str | None = None,
+    shape: Resources | None = None,
+    target: float | None = None,
+    plateau: float | None = None,
+    failures: int | None = None,
+    on_elite: Callable[[Best], None] | None = None,
+    monitor: Monitor | None = None,
+    snapshot: bool = True,
+    snapshot_seconds: float = 60.0,
+    message_seconds: float | None = None,
+    window: int | None = None,
+    handle_signals: bool = True,
+) -> Run:
+    """Take a run up where its log ends, on any number of workers; what is not given stays as it was.
+
+    Args:
+        run_dir: the run's directory.
+        problem: needed only when its class cannot be imported by name (a notebook's).
+        algorithm: likewise.
+        evaluations: a larger budget, to go on after the end.
+        snapshot: False repeats every move, to show that the cached snapshot says the same.
+
+    The other arguments are those of `search`.
+
+    Raises:
+        RunError: there is no run, another master is at work on it, or it is newer than this evo.
+        ReplayMismatch: the code asks for other work than the log holds; names the first request.
+    """
+    changes = {
+        "evaluations": evaluations,
+        "seconds": seconds,
+        "target": target,
+        "plateau": plateau,
+        "failures": failures,
+    }
+    crew = {
+        "address": address,
+        "shape": shape,
+        "message_seconds": message_seconds,
+        "window": window,
+    }
+    plan = continued(
+        Path(run_dir),
+        problem,
+        algorithm,
+        rules={name: value for name, value in changes.items() if value is not None},
+        workers=workers,
+        backend=backend,
+        crew={name: value for name, value in crew.items() if value is not None},
+        snapshot=snapshot,
+    )
+    with plan:
+        return Sitting(plan, monitor, snapshot_seconds, on_elite).sit(handle_signals)
+
+
+class Search:
+    """A search in the background: watch `run`, call `stop`, `wait` for the end."""
+
+    def __init__(self, plan: Plan, sitting: Sitting) -> None:
+        self._sitting = sitting
+        self._plan = plan
+        self._error: BaseException | None = None
+        self.run = sitting.run
+        """The run as it stands; its properties read the present state."""
+        self._thread = threading.Thread(target=self._work, name="evo-search", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            with self._plan:
+                self._sitting.sit(handle_signals=False)
+        except Exception as error:  # noqa: BLE001 - carried to the caller's thread, raised by wait()
+            self._error = error
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still going on."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Drain and end; the run can be resumed."""
+        self._sitting.stop()
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """The run, when it has ended or after `timeout` seconds; raises what the search raised."""
+        self._thread.join(timeout)
+        if self._error is not None:
+            raise self._error
+        return self.run
+
+
+def start(
+    problem: Problem,
+    algorithm: Algorithm | None = None,
+    *,
+    evaluations: float | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    workers: int | str | None = None,
+    order: Order | str | None = None,
+    run_dir: Path | str | None = None,
+    initial: Sequence[Any] | None = None,
+    target: float | None = None,
+    plateau: float | None = None,
+    on_elite: Callable[[Best], None] | None = None,
+) -> Search:
+    """Begin a search in the background and return at once: for notebooks. Arguments as in `search`.
+
+    Without `run_dir` the run file lies in a temporary directory, so that the run can be read while it is written.
+    """
+    directory = Path(run_dir) if run_dir is not None else Path(tempfile.mkdtemp(prefix="evo-")) / "run"
+    plan = fresh(
+        problem,
+        algorithm,
+        seed=seed,
+        order=order_from(order),
+        rules=Rules(evaluations, seconds, target, plateau),
+        crew=Crew.of(workers, None),
+        initial=initial,
+        run_dir=directory,
+        name=None,
+        log=True,
+        config=None,
+    )
+    return Search(plan, Sitting(plan, None, 60.0, on_elite))

@@ -1,0 +1,109 @@
+"""Records as blobs and back: requests, outcomes, changes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from evo.records import Change, Note, Outcomes, Requests
+from evo.space import Space
+from evo.store.columns import pack, unpack
+
+__all__ = ["decode_change", "decode_outcomes", "decode_requests", "encode_change", "encode_outcomes", "encode_requests"]
+
+_BLANK = Requests()
+
+
+def encode_requests(requests: Requests, space: Space) -> bytes:
+    """A batch without its ids, which the table's key carries; the same bytes are hashed for replay."""
+    columns: dict[str, Any] = {"n": len(requests)}
+    for name in ("operator", "source", "fidelity", "reserve", "make"):
+        value = getattr(requests, name)
+        if value != getattr(_BLANK, name):
+            columns[name] = value
+    for name in ("parents", "candidate", "draw"):
+        value = getattr(requests, name)
+        if value is not None:
+            columns[name] = value
+    if requests.genomes is not None:
+        columns["genomes"] = space.encode(requests.genomes)
+    if requests.params:
+        columns["params"] = dict(requests.params)
+    if requests.needs:
+        columns["needs"] = [list(row) for row in requests.needs]
+    if requests.args:
+        columns["args"] = list(requests.args)
+    if requests.inputs:
+        columns["inputs"] = [{"n": len(row), "genomes": space.encode(row)} for row in requests.inputs]
+    return pack(columns)
+
+
+def decode_requests(data: bytes, first: int, space: Space) -> Requests:
+    """The batch whose first id is `first`."""
+    columns = unpack(data)
+    n = columns.pop("n")
+    if "genomes" in columns:
+        columns["genomes"] = space.decode(columns["genomes"], n)
+    if "needs" in columns:
+        columns["needs"] = [tuple(row) for row in columns["needs"]]
+    if "inputs" in columns:
+        columns["inputs"] = [space.decode(row["genomes"], row["n"]) for row in columns["inputs"]]
+    return Requests(**columns, ids=np.arange(first, first + n, dtype=np.int64))
+
+
+def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
+    """Outcomes as they are logged."""
+    columns: dict[str, Any] = {"objectives": outcomes.objectives, "measures": outcomes.measures}
+    ids = outcomes.ids
+    if len(ids) and int(ids[-1]) - int(ids[0]) == len(ids) - 1 and (np.diff(ids) == 1).all():
+        columns["first"], columns["n"] = int(ids[0]), len(ids)
+    else:
+        columns["ids"] = ids
+    for name in ("status", "owner", "same_as"):
+        value = getattr(outcomes, name)
+        if value is not None:
+            columns[name] = value
+    if outcomes.metrics:
+        columns["metrics"] = dict(outcomes.metrics)
+    if outcomes.genomes is not None:
+        columns["genomes"] = space.encode(outcomes.genomes)
+    if outcomes.notes:
+        columns["notes"] = [[int(row), _note(note)] for row, note in sorted(outcomes.notes.items())]
+    columns["seconds"] = outcomes.seconds
+    return pack(columns)
+
+
+def decode_outcomes(data: bytes, space: Space) -> Outcomes:
+    """What `encode_outcomes` wrote."""
+    columns = unpack(data)
+    if "first" in columns:
+        first = columns.pop("first")
+        columns["ids"] = np.arange(first, first + columns.pop("n"), dtype=np.int64)
+    if "genomes" in columns:
+        columns["genomes"] = space.decode(columns["genomes"], len(columns["objectives"]))
+    if "notes" in columns:
+        columns["notes"] = {row: Note(**note) for row, note in columns["notes"]}
+    return Outcomes(**columns)
+
+
+def _note(note: Note) -> dict[str, Any]:
+    return {f.name: getattr(note, f.name) for f in fields(Note) if getattr(note, f.name)}
+
+
+def encode_change(change: Change) -> bytes:
+    """A change without its archive's name, which is a column of the table."""
+    return pack(
+        {
+            "keys": change.keys,
+            "candidate": change.candidate,
+            "objectives": change.objectives,
+            "measures": change.measures,
+        }
+    )
+
+
+def decode_change(data: bytes, archive: str) -> Change:
+    """What `encode_change` wrote."""
+    return Change(archive=archive, **unpack(data))

@@ -1,0 +1,89 @@
+"""The form in which columns lie in the run file: a JSON header, then raw array bytes. Nothing needs unpickling."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["pack", "unpack"]
+
+_LENGTH = struct.Struct("<I")
+_MARK = "\0"
+"""Key of a header entry that stands for a buffer; no JSON-like value of a user carries it."""
+
+
+def pack(value: Mapping[str, Any]) -> bytes:
+    """A nesting of dicts, lists, numbers, text, bytes and arrays as one blob; equal values give equal bytes.
+
+    Structured arrays keep their dtype; arrays of objects are written as JSON.
+
+    Raises:
+        TypeError: a value has no such form.
+    """
+    writer = _Writer()
+    header = json.dumps(writer.plain(value), separators=(",", ":"), sort_keys=True).encode()
+    return b"".join([_LENGTH.pack(len(header)), header, *writer.buffers])
+
+
+def unpack(data: bytes) -> Any:
+    """What `pack` wrote; arrays are read-only views of `data`."""
+    (length,) = _LENGTH.unpack_from(data)
+    start = _LENGTH.size
+    header = json.loads(data[start : start + length])
+    return _restore(header, data, start + length)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.buffers: list[Any] = []
+        self._size = 0
+
+    def plain(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, np.ndarray):
+            if value.dtype.hasobject:
+                return {_MARK: "json", "v": self.plain(value.ravel().tolist()), "s": list(value.shape)}
+            descr = value.dtype.str if value.dtype.names is None else np.lib.format.dtype_to_descr(value.dtype)
+            return {_MARK: descr, "s": list(value.shape), "o": self._append(value.tobytes())}
+        if isinstance(value, bytes):
+            return {_MARK: "bytes", "n": len(value), "o": self._append(value)}
+        if isinstance(value, Mapping):
+            return {str(key): self.plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.plain(item) for item in value]
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"cannot be written to a run file: {type(value).__name__}")
+
+    def _append(self, buffer: bytes) -> int:
+        offset = self._size
+        self.buffers.append(buffer)
+        self._size += len(buffer)
+        return offset
+
+
+def _restore(value: Any, data: bytes, base: int) -> Any:
+    if isinstance(value, list):
+        return [_restore(item, data, base) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get(_MARK)
+    if kind is None:
+        return {key: _restore(item, data, base) for key, item in value.items()}
+    if kind == "bytes":
+        start = base + value["o"]
+        return data[start : start + value["n"]]
+    if kind == "json":
+        items = np.empty(len(value["v"]), dtype=object)
+        for i, item in enumerate(value["v"]):  # one by one: a list of lists must not be taken for rows
+            items[i] = _restore(item, data, base)
+        return items.reshape(value["s"])
+    dtype = np.dtype(kind) if isinstance(kind, str) else np.lib.format.descr_to_dtype([tuple(f) for f in kind])
+    count = math.prod(value["s"])
+    return np.frombuffer(data, dtype=dtype, count=count, offset=base + value["o"]).reshape(value["s"])

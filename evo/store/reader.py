@@ -1,0 +1,208 @@
+"""Reads a run file: for people, pictures, exports and resume. Never writes, never imports an algorithm."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.errors import RunError
+from evo.records import Change, Outcomes, Requests
+from evo.space import Space
+from evo.store.codec import decode_change, decode_outcomes, decode_requests
+from evo.store.lookup import OPAQUE, genomes_of, metrics_of
+from evo.store.writer import SCHEMA_VERSION
+
+__all__ = ["FILE_NAME", "Move", "RunReader", "connect_read_only"]
+
+FILE_NAME = "run.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One logged move."""
+
+    seq: int
+    kind: str
+    n: int
+    first: int
+    count: int
+    ids: NDArray[np.int64] | None
+    room: dict[str, int]
+    hash: bytes | None
+
+
+def connect_read_only(run_dir: Path) -> sqlite3.Connection:
+    """A read-only connection to the run file in `run_dir`, safe beside a running master.
+
+    Raises:
+        RunError: there is no run file, or it is newer than this evo.
+    """
+    path = run_dir / FILE_NAME if run_dir.is_dir() else run_dir
+    if not path.is_file():
+        raise RunError(f"{run_dir}: no run here (expected {FILE_NAME}); evo runs lists the runs there are")
+    location = f"{path.resolve().as_uri()}?mode=ro"
+    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        location += "&immutable=1"  # WAL wants to put its index beside the file; here it cannot, and nobody writes
+    try:
+        connection = sqlite3.connect(location, uri=True, timeout=60, check_same_thread=False)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"{path}: not a run file ({error})") from error
+    if version == 0:
+        raise RunError(f"{path}: the run file is empty: its master died before the first tick; start the run again")
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path}: written by a newer evo (schema {version}, this reads {SCHEMA_VERSION}); upgrade evo to read it"
+        )
+    return connection
+
+
+class RunReader:
+    """Queries over one run file. Methods that return genomes need the run's `space`."""
+
+    def __init__(self, connection: sqlite3.Connection, space: Space | None = None) -> None:
+        self.connection = connection
+        self.space = space
+
+    @classmethod
+    def open(cls, run_dir: Path, space: Space | None = None) -> RunReader:
+        """The reader of a run directory."""
+        return cls(connect_read_only(run_dir), space)
+
+    def header(self) -> dict[str, Any]:
+        """The run's specification and description."""
+        row = self.connection.execute("SELECT document FROM header").fetchone()
+        if row is None:
+            raise RunError("the run file is empty: its master died before the first tick; start the run again")
+        document: dict[str, Any] = json.loads(row[0])
+        return document
+
+    def totals(self) -> dict[str, Any]:
+        """Where the run stands: state, evaluations, failures, best, operators; empty before the first tick."""
+        row = self.connection.execute("SELECT document FROM totals").fetchone()
+        document: dict[str, Any] = json.loads(row[0]) if row else {}
+        return document
+
+    def moves(self, after: int = -1) -> Iterator[Move]:
+        """The log from the move after `after`."""
+        rows = self.connection.execute("SELECT * FROM moves WHERE seq > ? ORDER BY seq", (after,))
+        for seq, kind, n, first, count, ids, room, digest in rows:
+            told = None if ids is None else np.frombuffer(ids, dtype=np.int64)
+            yield Move(seq, kind, n, first, count, told, json.loads(room) if room else {}, digest)
+
+    def requests(self, low: int = 0, high: int = 2**62) -> Iterator[Requests]:
+        """The batches that hold ids low..high, in id order."""
+        rows = self.connection.execute(
+            "SELECT first, columns FROM requests WHERE first <= ? AND first + count > ? ORDER BY first", (high, low)
+        )
+        for first, columns in rows:
+            yield decode_requests(columns, first, self._space())
+
+    def outcomes(self, low: int = 0, high: int = 2**62) -> Iterator[Outcomes]:
+        """Results whose id range meets low..high, in the order of arrival."""
+        for _, outcomes in self.arrivals(low, high):
+            yield outcomes
+
+    def arrivals(self, low: int = 0, high: int = 2**62) -> Iterator[tuple[int, Outcomes]]:
+        """(seq of the move before which they were there, results), in the order of arrival."""
+        rows = self.connection.execute(
+            "SELECT seq, columns FROM results WHERE high >= ? AND low <= ? ORDER BY id", (low, high)
+        )
+        for seq, columns in rows:
+            yield seq, decode_outcomes(columns, self._space())
+
+    def told(self) -> NDArray[np.int64]:
+        """Ids that the algorithm was told, sorted."""
+        parts = [
+            np.arange(move.first, move.first + move.count) if move.ids is None else move.ids
+            for move in self.moves()
+            if move.kind == "tell"
+        ]
+        return np.sort(np.concatenate(parts)).astype(np.int64) if parts else np.empty(0, np.int64)
+
+    def changes(self, archive: str | None = None, after: int = 0) -> Iterator[tuple[int, Change]]:
+        """(row number, change) of one archive (default: all) after a row number, for following a run."""
+        rows = self.connection.execute(
+            "SELECT id, archive, columns FROM changes WHERE id > ? AND (? IS NULL OR archive = ?) ORDER BY id",
+            (after, archive, archive),
+        )
+        for number, name, columns in rows:
+            yield number, decode_change(columns, name)
+
+    def archive(self, name: str | None = None) -> Change:
+        """The elites of an archive (default: the main one), in key order, folded from its changes."""
+        wanted = name if name is not None else next(iter(self.header()["archives"]), "")
+        parts = [change for _, change in self.changes(wanted)]
+        header = self.header()
+        if not parts:
+            k, m = len(header["objectives"]), len(header["measures"])
+            none = np.empty(0, np.int64)
+            return Change(wanted, none, none, np.empty((0, k)), np.empty((0, m)))
+        keys = np.concatenate([part.keys for part in parts])[::-1]
+        unique, last = np.unique(keys, return_index=True)
+        rows = len(keys) - 1 - last
+        candidate = np.concatenate([part.candidate for part in parts])[rows]
+        held = candidate >= 0
+        return Change(
+            wanted,
+            unique[held],
+            candidate[held],
+            np.concatenate([part.objectives for part in parts])[rows][held],
+            np.concatenate([part.measures for part in parts])[rows][held],
+        )
+
+    def genomes(self, candidates: NDArray[np.int64]) -> Any:
+        """(n, ...) genomes of the candidates, wherever they were born.
+
+        Raises:
+            RunError: a candidate is not in this run.
+        """
+        return genomes_of(self.connection, self._space(), candidates)
+
+    def metrics(self, candidate: int, reporting: str) -> dict[str, Any]:
+        """The further figures of a candidate, first measured at the reporting fidelity; empty without any."""
+        return metrics_of(self.connection, candidate, reporting)
+
+    def curve(self) -> list[dict[str, float]]:
+        """Points of the curves: seq, evaluations, elapsed and the archives' statistics."""
+        rows = self.connection.execute("SELECT seq, evaluations, elapsed, stats FROM curves ORDER BY seq")
+        return [{"seq": s, "evaluations": e, "elapsed": t, **json.loads(stats)} for s, e, t, stats in rows]
+
+    def events(self, kinds: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Events in order, of the given kinds only where some are given."""
+        rows = self.connection.execute("SELECT seq, time, kind, detail FROM events ORDER BY id")
+        return [
+            {"seq": seq, "time": time, "kind": kind, **json.loads(detail)}
+            for seq, time, kind, detail in rows
+            if not kinds or kind in kinds
+        ]
+
+    def messages(self) -> Iterator[str]:
+        """What failed requests had to say."""
+        for (columns,) in self.connection.execute("SELECT columns FROM results ORDER BY id"):
+            outcomes = decode_outcomes(columns, OPAQUE)
+            if outcomes.status is not None:
+                yield from (note.message for row, note in outcomes.notes.items() if outcomes.status[row])
+
+    def artifact(self, digest: str) -> bytes | None:
+        """The content of a small artifact; None when it lies as a file (or is unknown)."""
+        row = self.connection.execute("SELECT content FROM artifacts WHERE hash = ?", (digest,)).fetchone()
+        return None if row is None else row[0]
+
+    def snapshot(self) -> tuple[int, bytes] | None:
+        """The newest snapshot: (number of moves it stands for, blob)."""
+        row = self.connection.execute("SELECT seq, columns FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _space(self) -> Space:
+        if self.space is None:
+            raise RunError("reading genomes needs the problem's space: open the run with evo.load(run_dir)")
+        return self.space

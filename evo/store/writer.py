@@ -1,0 +1,193 @@
+"""The one writer of a run file: the master's, one transaction a tick."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.errors import RunError
+from evo.records import Change, Outcomes, Requests
+from evo.space import Space
+from evo.store.codec import encode_change, encode_outcomes, encode_requests
+
+__all__ = ["SCHEMA_VERSION", "Attempt", "RunWriter", "digest", "open_file"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One message's life, as the attempts table keeps it."""
+
+    worker: int
+    low: int
+    high: int
+    count: int
+    delivered: int
+    fidelity: str
+    sent: float
+    ended: float
+    outcome: str
+
+
+def digest(blobs: Sequence[bytes]) -> bytes:
+    """What a logged ask is compared by when it is repeated."""
+    total = hashlib.blake2b(digest_size=16)
+    for blob in blobs:
+        total.update(blob)
+    return total.digest()
+
+
+def open_file(path: Path | None) -> sqlite3.Connection:
+    """A connection ready to write: WAL, one explicit transaction at a time. None keeps the run in memory.
+
+    Raises:
+        RunError: the file is newer than this evo, is not a run file, or its folder cannot be written.
+    """
+    try:
+        # The master may be driven from another thread than the one that built it (a notebook's background run).
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=60, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise RunError(
+            f"{path}: cannot be opened as a run file ({error}); is the folder writable and the disk free?"
+        ) from error
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path}: written by a newer evo (schema {version}, this evo reads {SCHEMA_VERSION}); upgrade evo to use it"
+        )
+    if version == 0:
+        schema = files("evo.store").joinpath("schema.sql").read_text()
+        # all or nothing: a master killed half-way must leave a file that can be started again
+        connection.executescript(f"BEGIN; {schema} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    return connection
+
+
+class RunWriter:
+    """Writes the log and the derived tables. Every method but `transaction` must be called inside one."""
+
+    def __init__(self, connection: sqlite3.Connection, space: Space) -> None:
+        self.connection = connection
+        self._space = space
+        self._execute = connection.execute
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; on an error nothing of this tick is kept.
+
+        Raises:
+            RunError: the file could not be written (disk full, read-only); what was committed before stands.
+        """
+        try:
+            self._execute("BEGIN IMMEDIATE")
+            yield
+            self._execute("COMMIT")
+        except sqlite3.Error as error:
+            if self.connection.in_transaction:
+                self._execute("ROLLBACK")
+            raise RunError(
+                f"the run file could not be written ({error}); everything up to the last tick is safe: "
+                "free some space, then evo resume"
+            ) from error
+        except BaseException:
+            if self.connection.in_transaction:
+                self._execute("ROLLBACK")
+            raise
+
+    def header(self, document: Mapping[str, Any]) -> None:
+        """The run's specification; replaces what was there."""
+        self._execute("INSERT OR REPLACE INTO header VALUES (0, ?)", (json.dumps(document),))
+
+    def ask(self, seq: int, n: int, first: int, batches: Sequence[Requests], room: Mapping[str, int]) -> None:
+        """An ask and the requests that it gave."""
+        blobs = [encode_requests(batch, self._space) for batch in batches]
+        count = sum(map(len, batches))
+        self._execute(
+            "INSERT INTO moves VALUES (?, 'ask', ?, ?, ?, NULL, ?, ?)",
+            (seq, n, first, count, json.dumps(dict(room)) if room else None, digest(blobs)),
+        )
+        for batch, blob in zip(batches, blobs, strict=True):
+            self._execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (int(batch.ids[0]), len(batch), seq, blob))
+
+    def tell(self, seq: int, ids: NDArray[np.int64]) -> None:
+        """A tell of these ids, in order."""
+        n = len(ids)
+        consecutive = n > 0 and int(ids[-1]) - int(ids[0]) == n - 1 and bool((ids[1:] > ids[:-1]).all())
+        self._execute(
+            "INSERT INTO moves VALUES (?, 'tell', ?, ?, ?, ?, NULL, NULL)",
+            (seq, n, int(ids[0]) if n else 0, n if consecutive else 0, None if consecutive else ids.tobytes()),
+        )
+
+    def outcomes(self, seq: int, outcomes: Outcomes) -> None:
+        """Results as they arrived; `seq` is the next move's number."""
+        ids = outcomes.ids
+        self._execute(
+            "INSERT INTO results (seq, low, high, count, columns) VALUES (?, ?, ?, ?, ?)",
+            (seq, int(ids.min()), int(ids.max()), len(ids), encode_outcomes(outcomes, self._space)),
+        )
+
+    def changes(self, seq: int, changes: Sequence[Change]) -> None:
+        """What a tell changed in the archives."""
+        for change in changes:
+            if len(change.keys):
+                self._execute(
+                    "INSERT INTO changes (seq, archive, count, columns) VALUES (?, ?, ?, ?)",
+                    (seq, change.archive, len(change.keys), encode_change(change)),
+                )
+
+    def curve(self, seq: int, evaluations: float, elapsed: float, stats: Mapping[str, float]) -> None:
+        """A point of the curves."""
+        self._execute(
+            "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", (seq, evaluations, elapsed, json.dumps(dict(stats)))
+        )
+
+    def totals(self, document: Mapping[str, Any]) -> None:
+        """Where the run stands."""
+        self._execute("INSERT OR REPLACE INTO totals VALUES (0, ?)", (json.dumps(document),))
+
+    def attempt(self, attempt: Attempt) -> None:
+        """A message that ended."""
+        self._execute(
+            "INSERT INTO attempts (worker, low, high, count, delivered, fidelity, sent, ended, outcome) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                attempt.worker,
+                attempt.low,
+                attempt.high,
+                attempt.count,
+                attempt.delivered,
+                attempt.fidelity,
+                attempt.sent,
+                attempt.ended,
+                attempt.outcome,
+            ),
+        )
+
+    def event(self, seq: int, kind: str, detail: Mapping[str, Any]) -> None:
+        """Something that happened, for people and for stop rules."""
+        self._execute(
+            "INSERT INTO events (seq, time, kind, detail) VALUES (?, ?, ?, ?)",
+            (seq, time.time(), kind, json.dumps(detail)),
+        )
+
+    def artifact(self, digest: str, size: int, content: bytes | None) -> None:
+        """An artifact by hash; content None when it lies as a file."""
+        self._execute("INSERT OR IGNORE INTO artifacts VALUES (?, ?, ?)", (digest, size, content))
+
+    def snapshot(self, seq: int, blob: bytes) -> None:
+        """A cache of all moves before `seq`; older ones go."""
+        self._execute("DELETE FROM snapshots")
+        self._execute("INSERT INTO snapshots VALUES (?, ?)", (seq, blob))

@@ -1,0 +1,44 @@
+"""Running the command line in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import Evo, Said
+
+from evo.cli import main
+
+CONFIG = """
+problem: {type: arm, joints: 5}
+algorithm:
+  type: map_elites
+  shape: [10, 10]
+  operator: {type: iso_line, iso_sigma: 0.1}
+  batch: 50
+seed: 1
+budget: {evaluations: 500}
+"""
+
+
+@pytest.fixture
+def evo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evo:
+    """The evo command, run in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Said(int(caught.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A run file that takes no time."""
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG)
+    return path

@@ -1,0 +1,218 @@
+"""Workers as long-lived Ray actors: on this machine's cores or on a thousand machines.
+
+Ray starts processes and carries messages; it restarts nothing and retries nothing. Each message is one call, its
+outcomes one reply or, when it has several chunks, a stream of them, so that a crash costs only what was not delivered.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.cloudpickle
+from ray.exceptions import (
+    ActorUnschedulableError,
+    GetTimeoutError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    RuntimeEnvSetupError,
+)
+
+import evo
+from evo.cluster.layout import check_layout, fingerprints, root
+from evo.cluster.shipping import ship
+from evo.evaluator import Resources
+from evo.worker import Delivered, Died, Event, Kit, Message, Ready, Workers
+from workers import ray_bench
+from workers.ray_session import Session, demand
+
+__all__ = ["RayWorkers"]
+
+# By value, so that the actor runs before anything is imported by name on the worker's side.
+ray.cloudpickle.register_pickle_by_value(ray_bench)  # type: ignore[no-untyped-call]
+
+_INFRASTRUCTURE = (
+    ActorUnschedulableError,
+    GetTimeoutError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    RuntimeEnvSetupError,
+)
+
+_PATIENCE = 10.0
+"""Seconds to read a result that Ray says is here."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call on an actor whose end has not been seen."""
+
+    source: Any
+    """What to wait for: an ObjectRef, or an ObjectRefGenerator for a stream."""
+    message: int = -1
+    """-1 for the warming up."""
+    rows: int = 0
+    """Not yet delivered."""
+    stream: bool = False
+
+
+@dataclass(slots=True)
+class _Worker:
+    handle: Any
+    run: Any
+    stream: Any
+    calls: deque[_Call] = field(default_factory=deque)
+    node: str | None = None
+
+
+class RayWorkers(Workers):
+    """Evaluates in Ray actors, one process each.
+
+    Args:
+        count_hint: how many workers there will be; Ray on this machine gets room for them.
+        address: of a running cluster; None starts Ray on this machine. A Ray that is already initialised in this
+            process (a notebook, a test session) is used, and outlives the workers.
+        log: where Ray's own messages go, instead of the terminal.
+        resources: custom resources that this machine has, for shapes that ask for them.
+        growing: the cluster starts nodes on demand, so what it lacks now is not refused.
+    """
+
+    def __init__(
+        self,
+        count_hint: int = 2,
+        address: str | None = None,
+        log: str | Path | None = None,
+        *,
+        resources: Mapping[str, float] | None = None,
+        growing: bool = False,
+    ) -> None:
+        self._count = count_hint
+        self._growing = growing
+        self._session = Session(address, Path(log) if log else None, resources or {})
+        self._workers: dict[int, _Worker] = {}
+        self._next = 0
+        self._actor: Any = None
+        self._warmth: tuple[Any, ...] = ()
+
+    def open(self, kit: Kit, shapes: Sequence[Resources]) -> None:
+        """Pack the kit, connect to Ray, and refuse shapes that no node can hold."""
+        check_layout()
+        packed = ship(kit)
+        self._session.open(shapes, self._count, len(packed))
+        if not self._growing:
+            self._session.check(shapes)
+        self._actor = ray.remote(ray_bench.RayBench)
+        local = self._session.local
+        home = str(root()) if local else None
+        path = [folder for folder in sys.path if local and os.path.isabs(folder)]
+        self._warmth = ray.put(packed), evo.__version__, fingerprints(), home, path
+
+    def start(self, shape: Resources) -> int:
+        """Ask Ray for an actor of this shape and have it warm up."""
+        asked = demand(shape)
+        handle = self._actor.options(
+            num_cpus=asked.pop("CPU", 0),
+            num_gpus=asked.pop("GPU", 0),
+            memory=asked.pop("memory", None),
+            resources=asked,
+            scheduling_strategy="SPREAD",
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=1,
+        ).remote(max(1, int(shape.cpus)))
+        number, self._next = self._next, self._next + 1
+        worker = _Worker(handle, handle.run.remote, handle.stream.options(num_returns="streaming").remote)
+        worker.calls.append(_Call(handle.warm.remote(*self._warmth)))
+        self._workers[number] = worker
+        return number
+
+    def send(self, worker: int, message: Message) -> None:
+        """Queue the message on the actor, as one call."""
+        rows = len(message.requests)
+        stream = message.chunk < rows
+        to = self._workers[worker]
+        call = to.stream if stream else to.run
+        to.calls.append(_Call(call(pickle.dumps(message, 5)), message.id, rows, stream))
+
+    def poll(self, timeout: float) -> list[Event]:
+        """All that has arrived; waits for the first of it."""
+        # Only the oldest call of each worker: the next cannot be ready before it, and half as many are waited for.
+        heads = {worker.calls[0].source: number for number, worker in self._workers.items() if worker.calls}
+        if not heads:
+            time.sleep(timeout)
+            return []
+        waited = list(heads)
+        ready, _ = ray.wait(waited, num_returns=len(waited), timeout=0)
+        if not ready and timeout > 0:
+            ready, _ = ray.wait(waited, num_returns=1, timeout=timeout)
+        return [event for source in ready for event in self._events(heads[source])]
+
+    def kill(self, worker: int) -> None:
+        """End the actor's process and forget what it was asked."""
+        known = self._workers.pop(worker, None)
+        if known is not None:
+            ray.kill(known.handle, no_restart=True)
+
+    def now(self) -> float:
+        """The machine's monotonic clock."""
+        return time.monotonic()
+
+    def close(self) -> None:
+        """End the actors, and Ray where it was started here."""
+        for number in list(self._workers):
+            self.kill(number)
+        self._warmth = ()
+        self._session.close()
+
+    def _events(self, number: int) -> Iterator[Event]:
+        """What the oldest call of a worker has to say: its reply, or all of its stream that is here."""
+        worker = self._workers[number]
+        call = worker.calls[0]
+        try:
+            if call.message < 0:
+                yield self._warmed(number, ray.get(call.source, timeout=_PATIENCE))
+                return
+            while True:
+                packed = ray.get(next(call.source) if call.stream else call.source, timeout=_PATIENCE)
+                outcomes, artifacts = pickle.loads(packed)
+                call.rows -= len(outcomes.ids)
+                yield Delivered(number, call.message, outcomes, call.rows == 0, artifacts)
+                if call.rows == 0:
+                    worker.calls.popleft()
+                    return
+                if not ray.wait([call.source], timeout=0)[0]:
+                    return
+        except RayError as error:
+            yield self._died(number, *self._blame(error, worker.node))
+
+    def _warmed(self, number: int, reply: tuple[str, str]) -> Event:
+        worker = self._workers[number]
+        worker.node, complaint = reply
+        worker.calls.popleft()
+        return self._died(number, complaint) if complaint else Ready(number)
+
+    def _blame(self, error: RayError, node: str | None) -> tuple[str, bool]:
+        """Why a worker is gone, and whether that was its node's or Ray's own doing."""
+        if isinstance(error, RayTaskError):  # our own code or `warm_up` raised
+            return f"{type(error.cause).__name__}: {error.cause}\n{error}", False
+        infrastructure = isinstance(error, _INFRASTRUCTURE)
+        if isinstance(error, RayActorError):
+            infrastructure = error.preempted or "its node has died" in str(error)
+        return f"{type(error).__name__}: {error}", infrastructure or self._session.lost(node)
+
+    def _died(self, number: int, reason: str, infrastructure: bool = False) -> Died:
+        self.kill(number)
+        return Died(number, reason, infrastructure)
