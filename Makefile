@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: install ## a search on local Ray that fills a map, about a minute
+demo: install ## a search on local Ray that fills a map, under a minute
 	$(BIN)/evo run configs/map_elites_arm.yaml
 
 test: install ## unit tests, laws, inline runs and one Ray

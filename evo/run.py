@@ -294,6 +294,9 @@ def load(run_dir: Path | str, problem: Problem | None = None) -> Run:
     if problem is None:
         from evo import registry
 
+        folder = (reader.header().get("config") or {}).get("folder")
+        if folder:
+            registry.search_in(Path(folder))
         try:
             problem = registry.build("problems", spec)
         except (EvoError, ImportError, AttributeError, TypeError, ValueError, OSError) as error:

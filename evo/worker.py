@@ -84,6 +84,9 @@ class Workers(ABC):
     restartable: ClassVar[bool] = True
     """Whether a worker can be killed and replaced; the in-process one cannot."""
 
+    count: int | None = None
+    """How many workers to start, where these were made with a number of their own."""
+
     @abstractmethod
     def open(self, kit: Kit, shapes: Sequence[Resources]) -> None:
         """Take the kit and check that workers of these shapes can ever be had.

@@ -113,6 +113,8 @@ class Bench:
         """Measure genomes; `owner` None means one per request, whose failure is the request's."""
         if requests.fidelity == BORN:
             found = Evaluations(np.empty((len(genomes), 0)), np.empty((len(genomes), 0)))
+        elif not len(genomes):  # nothing was made; no evaluator is asked to measure nothing
+            found = Evaluations(np.empty((0, self._k)), np.empty((0, self._m)))
         else:
             if owner is not None:
                 work = Work(work.seed, work.fidelity, work.draws[owner], work.params, work.artifacts)

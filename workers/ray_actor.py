@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import sys
 import time
 from collections import deque
@@ -99,7 +100,7 @@ class RayWorkers(Workers):
         resources: Mapping[str, float] | None = None,
         growing: bool = False,
     ) -> None:
-        self._count = count_hint
+        self.count = count_hint
         self._growing = growing
         self._session = Session(address, Path(log) if log else None, resources or {})
         self._workers: dict[int, _Worker] = {}
@@ -111,7 +112,7 @@ class RayWorkers(Workers):
         """Pack the kit, connect to Ray, and refuse shapes that no node can hold."""
         check_layout()
         packed = ship(kit)
-        self._session.open(shapes, self._count, len(packed))
+        self._session.open(shapes, self.count or 1, len(packed))
         if not self._growing:
             self._session.check(shapes)
         self._actor = ray.remote(ray_bench.RayBench)
@@ -163,7 +164,7 @@ class RayWorkers(Workers):
     def kill(self, worker: int) -> None:
         """End the actor's process and forget what it was asked."""
         known = self._workers.pop(worker, None)
-        if known is not None:
+        if known is not None and ray.is_initialized():
             ray.kill(known.handle, no_restart=True)
 
     def now(self) -> float:
@@ -211,8 +212,14 @@ class RayWorkers(Workers):
         infrastructure = isinstance(error, _INFRASTRUCTURE)
         if isinstance(error, RayActorError):
             infrastructure = error.preempted or "its node has died" in str(error)
-        return f"{type(error).__name__}: {error}", infrastructure or self._session.lost(node)
+        return _short(error), infrastructure or self._session.lost(node)
 
     def _died(self, number: int, reason: str, infrastructure: bool = False) -> Died:
         self.kill(number)
         return Died(number, reason, infrastructure)
+
+
+def _short(error: RayError) -> str:
+    """Ray's words without its table of ids and its list of causes that might be."""
+    lines = [line.strip() for line in str(error).splitlines() if not re.match(r"\t\w+: ", line)]
+    return f"{type(error).__name__}: {' '.join(lines).partition(' Some common causes')[0]}"

@@ -12,7 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count as counter
 
 import numpy as np
 
@@ -61,6 +61,7 @@ class Simulated(Workers):
     Args:
         seconds: mean of the drawn evaluation time of one candidate.
         sigma: of its lognormal law; 0 for constant times.
+        count: how many workers a search starts.
         seed: of times and faults.
         faults: what goes wrong.
         charge: add the master's own CPU time, and `message_cost` a message, to the virtual clock.
@@ -73,6 +74,7 @@ class Simulated(Workers):
         seconds: float = 0.1,
         sigma: float = 0.0,
         *,
+        count: int = 1,
         seed: int = 0,
         faults: Faults | None = None,
         charge: bool = False,
@@ -81,14 +83,15 @@ class Simulated(Workers):
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._mean, self._sigma = seconds, sigma
+        self.count = count
         self._faults = faults or Faults()
         self._charge = charge
         self._message_cost = message_cost
         self._start_seconds = start_seconds
         self._now = 0.0
         self._heap: list[tuple[float, int, Event | Callable[[], None]]] = []
-        self._order = count()
-        self._numbers = count()
+        self._order = counter()
+        self._numbers = counter()
         self._processes: dict[int, _Process] = {}
         self._bench: Bench | None = None
         self._polled = time.process_time()

@@ -62,5 +62,6 @@ def _age(path: Path) -> str:
     """Since the run last wrote."""
     from evo.monitor.terminal import duration
 
-    newest = max(file.stat().st_mtime for file in path.parent.glob(f"{path.name}*"))
-    return duration(max(0.0, time.time() - newest))
+    log = path.with_name(f"{path.name}-wal")  # empty where a reader made it
+    written = [file.stat() for file in (path, log) if file.exists()]
+    return duration(max(0.0, time.time() - max(file.st_mtime for file in written if file.st_size)))

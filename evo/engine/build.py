@@ -27,7 +27,7 @@ from evo.engine.rundir import RunDir
 from evo.errors import ConfigError, EvoError, RunError
 from evo.evaluator import Resources
 from evo.problem import Problem
-from evo.records import Genomes, Outcomes
+from evo.records import Genomes
 from evo.run import Run, load
 from evo.spec import qualified_name, spec_of
 from evo.store.reader import RunReader
@@ -54,6 +54,8 @@ class Plan:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.directory is not None and self.writer is not None:
+            self.writer.fold()
         self.resources.close()
 
 
@@ -219,15 +221,7 @@ def _open(stack: ExitStack, directory: RunDir | None, problem: Problem) -> tuple
 def logged(connection: sqlite3.Connection, problem: Problem) -> tuple[RunWriter, RunReader, Logbook]:
     """Writer, reader and logbook on one connection."""
     writer, reader = RunWriter(connection, problem.space), RunReader(connection, problem.space)
-
-    def outcome(request: int) -> Outcomes | None:
-        for found in reader.outcomes(request, request):
-            rows = np.flatnonzero(found.ids == request)
-            if len(rows):
-                return found.take(rows)
-        return None
-
-    return writer, reader, Logbook(writer, outcome, reader.artifact)
+    return writer, reader, Logbook(writer, reader.outcome, reader.artifact)
 
 
 def master_for(

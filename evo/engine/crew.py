@@ -39,7 +39,7 @@ class Crew:
             ConfigError: no such backend, or a number below 1.
         """
         if isinstance(workers, Workers):
-            return cls(type(workers).__name__.lower(), rest.pop("count", None), given=workers, **rest)
+            return cls(type(workers).__name__.lower(), workers.count, given=workers, **rest)
         if isinstance(workers, str):
             workers, backend = None, workers
         if workers is not None and workers < 1:

@@ -6,6 +6,7 @@ replaced; what it held and had not begun goes back to the front of the queue unt
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,12 @@ class Dispatcher:
         self._window = window
         self._artifact = artifact
         self._workers: dict[int, _Worker] = {}
+        self._hungry: list[dict[int, None]] = [{} for _ in range(window)]
+        """Workers that are ready, by the number of messages they hold; those with a full window are in none."""
+        self._next_limit = 0.0
+        """No deadline ends before this."""
+        self.in_flight = 0
+        """Requests on their way or under evaluation."""
         self._leases: set[str] = set()
         self._numbers = counter()
         self._failed_starts = 0
@@ -90,11 +97,6 @@ class Dispatcher:
             self._start(shape)
 
     # What the master asks ---------------------------------------------------------------------------------------------
-
-    @property
-    def in_flight(self) -> int:
-        """Requests on their way or under evaluation."""
-        return sum(flight.rows - flight.delivered for worker in self._workers.values() for flight in worker.flights)
 
     @property
     def alive(self) -> int:
@@ -113,9 +115,7 @@ class Dispatcher:
 
     def wait(self) -> float:
         """How long the master may sleep before a deadline has to be looked at."""
-        now = self._backend.now()
-        ends = [self._limit(worker) - now for worker in self._workers.values() if worker.flights or not worker.ready]
-        return float(min(0.25, max(0.0, min(ends, default=0.25))))
+        return float(min(0.25, max(0.0, self._next_limit - self._backend.now())))
 
     # Hearing ----------------------------------------------------------------------------------------------------------
 
@@ -135,6 +135,7 @@ class Dispatcher:
             elif isinstance(event, Ready):
                 worker.ready = True
                 worker.since = self._backend.now()
+                self._hungry[0][event.worker] = None
                 self._failed_starts = 0
             else:
                 found.extend(self._died(event.worker, event.reason, Status.CRASHED, event.infrastructure))
@@ -149,7 +150,8 @@ class Dispatcher:
         worker.since = now
         outcomes = event.outcomes
         ids = flight.message.requests.ids
-        if flight.rows == len(outcomes.ids) and not flight.delivered:
+        before = flight.delivered
+        if flight.rows == len(outcomes.ids) and not before:
             rows = None
             flight.delivered = flight.rows
             flight.done[:] = True
@@ -161,23 +163,32 @@ class Dispatcher:
                 rows = rows[fresh]
             flight.done[rows] = True
             flight.delivered += len(rows)
-        n = len(outcomes.ids)
+        n = flight.delivered - before
+        self.in_flight -= n
         if n:
             self.performed += n
             self._queue.learn(flight.message.requests.fidelity, outcomes.seconds / n)
             if flight.caution:
                 self._failures.cleared(flight.message.requests if rows is None else flight.message.requests.take(rows))
         if event.final:
-            worker.flights.remove(flight)
+            self._landed(event.worker, worker, flight)
             self._end(event.worker, flight, "ok" if flight.delivered == flight.rows else "lost")
             if flight.delivered < flight.rows:  # a delivery was lost on the way: the work is done again
                 self._again(flight, np.flatnonzero(~flight.done), flight.caution)
         return outcomes if n else None
 
+    def _landed(self, number: int, worker: _Worker, flight: _Flight) -> None:
+        held = len(worker.flights)
+        if held < self._window:
+            self._hungry[held].pop(number, None)
+        worker.flights.remove(flight)
+        self.in_flight -= flight.rows - flight.delivered
+        self._hungry[held - 1][number] = None
+
     def _overdue(self) -> list[Outcomes]:
-        if not self._backend.restartable:
-            return []
         now = self._backend.now()
+        if not self._backend.restartable or now < self._next_limit:
+            return []
         found: list[Outcomes] = []
         for number, worker in list(self._workers.items()):
             if (worker.flights or not worker.ready) and now >= self._limit(worker):
@@ -186,6 +197,8 @@ class Dispatcher:
                 if worker.flights:
                     reason += f" of {worker.flights[0].message.deadline:g} s"
                 found.extend(self._died(number, reason, Status.TIMEOUT, infrastructure=False))
+        ends = (self._limit(worker) for worker in self._workers.values() if worker.flights or not worker.ready)
+        self._next_limit = min(ends, default=math.inf)
         return found
 
     def _limit(self, worker: _Worker) -> float:
@@ -198,6 +211,7 @@ class Dispatcher:
 
     def _died(self, number: int, reason: str, status: Status, infrastructure: bool) -> list[Outcomes]:
         worker = self._workers.pop(number)
+        self._forget(number, worker)
         self.lost += 1
         if not worker.ready:
             self._failed_starts += 1
@@ -205,6 +219,7 @@ class Dispatcher:
                 raise WorkerError(f"workers cannot start ({self._failed_starts} tries in a row): {reason}")
         outcomes: list[Outcomes] = []
         for place, flight in reversed(list(enumerate(worker.flights))):
+            self.in_flight -= flight.rows - flight.delivered
             undone = np.flatnonzero(~flight.done)
             if place > 0 or infrastructure or not worker.ready or not len(undone):
                 self._end(number, flight, "lost")
@@ -260,17 +275,18 @@ class Dispatcher:
         """Hand out what waits, evenly: a first message to every idle worker before anyone gets a second."""
         if not len(self._queue):
             return
-        for depth in range(self._window):
-            for number, worker in list(self._workers.items()):
-                if worker.ready and len(worker.flights) == depth and number in self._workers:
-                    self._feed(number, worker)
+        for hungry in self._hungry:
+            for number in list(hungry):
+                if not len(self._queue):
+                    return
+                self._feed(number, self._workers[number])
         if self._queue.alone:
             self._freshen()
 
     def _feed(self, number: int, worker: _Worker) -> None:
         if any(flight.caution for flight in worker.flights):
             return  # a suspect shares its worker with nobody
-        shares = max(1, len(self._workers)) * self._window
+        shares = len(self._workers) * self._window if len(self._workers) > 1 else 1  # one worker has nobody to share with
         idle = not worker.flights
         taken = self._queue.take(worker.shape, idle, worker.fresh, shares, self._leases)
         if taken is None:
@@ -284,10 +300,16 @@ class Dispatcher:
         n = len(requests)
         flight = _Flight(message, n, np.zeros(n, dtype=bool), caution, now, fidelity.exclusive)
         self._leases.update(fidelity.exclusive)
-        if idle:
-            worker.since = now
+        held = len(worker.flights)
+        del self._hungry[held][number]
+        if held + 1 < self._window:
+            self._hungry[held + 1][number] = None
         worker.fresh = False
         worker.flights.append(flight)
+        self.in_flight += n
+        if idle:
+            worker.since = now
+            self._next_limit = min(self._next_limit, self._limit(worker))
         self.attempted += n
         self._backend.send(number, message)
 
@@ -298,6 +320,7 @@ class Dispatcher:
         for number, worker in self._workers.items():
             if worker.ready and not worker.flights:
                 self._backend.kill(number)
+                self._forget(number, worker)
                 del self._workers[number]
                 self._start(worker.shape)
                 return
@@ -305,6 +328,11 @@ class Dispatcher:
     def _start(self, shape: Resources) -> None:
         number = self._backend.start(shape)
         self._workers[number] = _Worker(shape, self._backend.now())
+        self._next_limit = min(self._next_limit, self._backend.now() + START_DEADLINE)
+
+    def _forget(self, number: int, worker: _Worker) -> None:
+        if worker.ready and len(worker.flights) < self._window:
+            del self._hungry[len(worker.flights)][number]
 
     def _fidelity(self, name: str) -> Fidelity:
         return self._fidelities[name]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +47,8 @@ class Ledger:
     """Blocks asked and not yet told, in order."""
 
     def __init__(self) -> None:
-        self.blocks: deque[Block] = deque()
+        self._blocks: dict[int, Block] = {}
+        self._arrived: dict[int, Batch] = {}
         self.waiting = 0
         """Requests without an outcome."""
         self.open = 0
@@ -57,6 +57,21 @@ class Ledger:
         """Outcomes that came again or too late and were ignored."""
         self._firsts: list[int] = []
         self._batches: dict[int, tuple[Batch, Block]] = {}
+
+    @property
+    def blocks(self) -> Collection[Block]:
+        """In the order in which they were asked."""
+        return self._blocks.values()
+
+    @property
+    def oldest(self) -> Block:
+        """The first block asked of those not told."""
+        return next(iter(self._blocks.values()))
+
+    @property
+    def arrived(self) -> list[Batch]:
+        """Batches with rows that have arrived and were not told, in the order of arrival."""
+        return list(self._arrived.values())
 
     def add(self, seq: int, batches: Sequence[Requests], earlier: Sequence[NDArray[np.int64] | None]) -> Block:
         """Enter what an ask gave; ids must be assigned and grow."""
@@ -69,7 +84,7 @@ class Ledger:
         for batch in entries:
             self._firsts.append(batch.first)
             self._batches[batch.first] = (batch, block)
-        self.blocks.append(block)
+        self._blocks[seq] = block
         self.waiting += count
         self.open += count
         return block
@@ -124,12 +139,14 @@ class Ledger:
         self._batches[batch.first][1].waiting -= n
         self.waiting -= n
         batch.arrived.append(outcomes)
+        self._arrived[batch.first] = batch
         return outcomes
 
     def take(self, batch: Batch) -> Results:
         """The results of all rows that have arrived, which leave the ledger with them."""
         arrived = join(batch.arrived)
         batch.arrived = []
+        del self._arrived[batch.first]
         block = self._batches[batch.first][1]
         n = len(arrived.ids)
         batch.untold = 0
@@ -155,10 +172,10 @@ class Ledger:
     def settle(self, batch: Batch) -> None:
         """Forget a batch all of whose rows were told, and its block when that was the last."""
         block = self._batches.pop(batch.first)[1]
-        self._firsts.remove(batch.first)
+        del self._firsts[bisect_right(self._firsts, batch.first) - 1]
         block.batches.remove(batch)
         if not block.batches:
-            self.blocks.remove(block)
+            del self._blocks[block.seq]
 
 
 def _ascending(ids: NDArray[np.int64]) -> bool:

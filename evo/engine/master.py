@@ -34,6 +34,9 @@ from evo.worker import Workers
 
 __all__ = ["Logbook", "Master"]
 
+MOVES_A_TICK = 64
+"""Where all that is asked for was measured before, a tick would have no end: the clock and the user wait for it."""
+
 
 @dataclass
 class Logbook:
@@ -88,6 +91,10 @@ class Master:
         self._wants_needs = type(problem).needs is not Problem.needs
         self._elapsed: Callable[[], float] = lambda: 0.0
         self._queue: Queue | None = None
+        self._held: dict[str, bytes] = {}
+        """Small artifacts, where there is no log to hold them."""
+        self._due = False
+        """The last tick ended with moves still to be made."""
 
     # The live loop ----------------------------------------------------------------------------------------------------
 
@@ -110,7 +117,7 @@ class Master:
             self.fidelities,
             self.blank,
             window=window,
-            **({"artifact": logbook.artifact} if logbook else {}),
+            artifact=logbook.artifact if logbook else self._held.get,
         )
         self._workers = workers
         self._elapsed = elapsed
@@ -124,7 +131,7 @@ class Master:
     def tick(self) -> None:
         """One round: hear, log, move, act."""
         assert self.dispatcher is not None
-        events = self._workers.poll(self.dispatcher.wait())
+        events = self._workers.poll(0.0 if self._due else self.dispatcher.wait())
         with self._transaction():
             outcomes, artifacts = self.dispatcher.absorb(events)
             self._keep(artifacts)
@@ -142,7 +149,10 @@ class Master:
     def _advance(self) -> None:
         if self.rules.seconds is not None and self._elapsed() >= self.rules.seconds:
             self._end(("stopped", f"time limit of {self.rules.seconds:g} s reached"))
-        while self.ended is None:
+        self._due = False
+        for _ in range(MOVES_A_TICK):
+            if self.ended is not None:
+                return
             room = self.rules.room(self.tally)
             free = self.dispatcher.free() if self.dispatcher and isinstance(self.order, Arrival) else 0
             move = self.order.next(self.ledger, room, self._starved, free)
@@ -158,6 +168,7 @@ class Master:
                     elif self._starved:
                         self._end(("finished", "the algorithm has nothing more to ask for"))
                 return
+        self._due = True
 
     def _end(self, verdict: tuple[str, str] | None) -> None:
         if verdict is not None:
@@ -359,6 +370,8 @@ class Master:
         if self._logbook:
             for digest, content in artifacts.items():
                 self._logbook.writer.artifact(digest, len(content), content)
+        else:
+            self._held.update(artifacts)
 
     def _log_attempts(self) -> None:
         assert self.dispatcher is not None

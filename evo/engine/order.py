@@ -46,8 +46,8 @@ class Strict:
         """The move that is due, None to wait. `starved`: the last ask gave nothing and nothing was told since."""
         if len(ledger.blocks) < self.lag and room >= 1 and not starved:
             return Ask(int(min(self.block, room)))
-        if ledger.blocks and ledger.blocks[0].waiting == 0:
-            return Tell(list(ledger.blocks[0].batches))
+        if ledger.blocks and ledger.oldest.waiting == 0:
+            return Tell(list(ledger.oldest.batches))
         return None
 
     def describe(self) -> dict[str, Any]:
@@ -61,9 +61,8 @@ class Arrival:
 
     def next(self, ledger: Ledger, room: float, starved: bool, free: int) -> Ask | Tell | None:
         """The move that is due, None to wait. `free`: how many more requests the workers could hold."""
-        arrived = [batch for block in ledger.blocks for batch in block.batches if batch.untold]
-        if arrived:
-            return Tell(arrived)
+        if ledger.arrived:
+            return Tell(ledger.arrived)
         n = int(min(room, free))
         if n >= 1 and not starved:
             return Ask(n)

@@ -17,6 +17,8 @@ __all__ = ["Queue"]
 
 GROUP_SECONDS = 0.035
 """What a streamed group of results should be worth: often enough for a fresh archive, rarely enough to cost nothing."""
+LEAST_SECONDS = 0.002
+"""Work that is not worth another message: a call on an actor costs 0.8 ms."""
 FIRST_SIZE = 4
 """Rows of a message while nothing is known of the evaluation time."""
 LARGEST = 1 << 16
@@ -121,9 +123,14 @@ class Queue:
         fidelity = self.fidelities[name]
         if fidelity.exclusive:
             return 1
-        even = -(-self.waiting(name) // shares)
+        even = max(-(-self.waiting(name) // shares), self._least(name))
         wanted = max(min(self.size(name), even), fidelity.concurrency)
         return -(-wanted // fidelity.group) * fidelity.group
+
+    def _least(self, name: str) -> int:
+        """Rows below which a message costs more than sharing the work wins."""
+        usual = self._usual.get(name)
+        return 1 if usual is None else int(min(LARGEST, LEAST_SECONDS / max(usual, 1e-9)))
 
     def _chunk(self, name: str, rows: int) -> int:
         fidelity = self.fidelities[name]

@@ -31,7 +31,7 @@ def replay(master: Master, reader: RunReader, *, snapshot: bool = True) -> int:
     if cached is not None:
         start, blob = cached
         _restore(master, reader, unpack(blob))
-    first = master.ledger.blocks[0].batches[0].first if master.ledger.blocks else master.next_id
+    first = master.ledger.oldest.batches[0].first if master.ledger.blocks else master.next_id
     arrivals = _Arrivals(reader.arrivals(low=first))
     repeated = 0
     for move in reader.moves(after=start - 1):

@@ -7,11 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evo.problem import Problem
 from evo.records import Change, Requests, Results, Status
 
 __all__ = ["BestSoFar", "Tally"]
+
+_FEW = 100
+"""Below this many candidates a set is faster than numpy."""
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Tally:
     repeats: int = 0
     """Requests answered by an earlier one's work."""
     good: int = 0
-    """Requests told as OK."""
+    """Requests told as OK, but for those that cost nothing: a preparation that works says nothing of the search."""
     failures: dict[str, int] = field(default_factory=dict)
     operators: dict[str, dict[str, int]] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class Tally:
             self._count(part)
             entry = self._operator(part)
             if entry is not None and accepted is not None:
-                entry["accepted"] += int(np.isin(part.candidate, accepted).sum())
+                entry["accepted"] += _count_in(part.candidate, accepted)
             if part.requests.fidelity == reporting and self._better(part, problem):
                 gained = True
         spent = self.evaluations - before
@@ -89,7 +93,7 @@ class Tally:
         self.reserved -= part.requests.reserve * n
         self.evaluations += part.requests.reserve * (n - repeated)
         bad = int(np.count_nonzero(part.status))
-        self.good += n - bad
+        self.good += n - bad if part.requests.reserve else 0
         if bad:
             for status in Status:
                 count = int((part.status == status).sum())
@@ -144,6 +148,13 @@ class Tally:
         if values["best"] is not None:
             values["best"] = BestSoFar(**values["best"])
         return cls(**values)
+
+
+def _count_in(candidates: NDArray[np.int64], accepted: NDArray[np.int64]) -> int:
+    if len(candidates) < _FEW:
+        kept = set(accepted.tolist())
+        return sum(candidate in kept for candidate in candidates.tolist())
+    return int(np.isin(candidates, accepted).sum())
 
 
 def _plain(value: Any) -> Any:

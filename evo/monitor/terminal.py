@@ -153,20 +153,20 @@ class Terminal:
 
     def _count(self, totals: Mapping[str, Any]) -> str:
         budget = (totals.get("budget") or {}).get("evaluations")
-        return f"{totals.get('evaluations', 0.0):,.0f}" + (f" of {budget:,.0f}" if budget else "") + " evaluations"
+        return f"{totals.get('evaluations', 0.0):,.0f}" + (f" of {budget:,.0f}" if budget else "")
 
     def _line(self, totals: Mapping[str, Any], now: float, over: bool = False) -> str:
         facts = self._facts(totals, now)
         for name in ("left", "workers") if over else ():
             facts.pop(name, None)
         parts = [f"{name} {value}" for name, value in facts.items() if not (name == "failures" and value == "none")]
-        return ", ".join([f"{duration(totals.get('elapsed', 0.0))}: {self._count(totals)}", *parts])
+        return ", ".join([f"{duration(totals.get('elapsed', 0.0))}: {self._count(totals)} evaluations", *parts])
 
     def _panel(self, totals: Mapping[str, Any], now: float) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", justify="right")
         table.add_column()
-        table.add_row("evaluations", Text.assemble(self._count(totals), f" in {duration(totals.get('elapsed', 0.0))}"))
+        table.add_row("evaluations", f"{self._count(totals)} in {duration(totals.get('elapsed', 0.0))}")
         for name, value in self._facts(totals, now).items():
             table.add_row(name, Text(value, style="red" if name == "failures" and value != "none" else ""))
         share = self._share(totals)
@@ -174,7 +174,10 @@ class Terminal:
             return table
         width = max(20, min(60, self._console.width - 20))
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(total=1.0, completed=share, width=width), f"{share:.0%}")
+        bar.add_row(
+            ProgressBar(total=1.0, completed=share, width=width, complete_style="cyan", finished_style="cyan"),
+            f"{share:.0%}",
+        )
         return Group(table, bar)
 
 

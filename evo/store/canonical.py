@@ -41,7 +41,7 @@ def _header(header: dict[str, Any]) -> str:
     spec = header.get("spec", {})
     kept = {name: spec.get(name) for name in ("problem", "algorithm", "order", "budget")}
     kept |= {name: header.get(name) for name in ("schema", "seed", "objectives", "measures", "reporting")}
-    return _line("run", (kept))
+    return _line("run", kept)
 
 
 def _requests(reader: RunReader, space: Space) -> Iterator[str]:
@@ -111,14 +111,16 @@ def _block(block: Outcomes, space: Space, again: dict[int, int]) -> Iterator[tup
                 _candidate(block, place, again.get(request, candidate_id(request, place - bounds[row])), space)
                 for place in range(bounds[row], bounds[row + 1])
             ]
+        if status is not Status.OK and not content.get("candidates"):
+            content.pop("candidates", None)  # whether a failure has an empty list hangs on who shared its message
         yield request, _line("result", content)
 
 
 def _candidate(block: Outcomes, place: int, candidate: int, space: Space) -> dict[str, Any]:
     content = {
         "id": candidate_name(candidate),
-        "objectives": (block.objectives[place].tolist()),
-        "measures": (block.measures[place].tolist()),
+        "objectives": block.objectives[place].tolist(),
+        "measures": block.measures[place].tolist(),
     }
     if block.genomes is not None:
         content["genome"] = space.to_json(block.genomes[place])
@@ -156,7 +158,7 @@ def _elites(reader: RunReader, header: dict[str, Any]) -> Iterator[str]:
                     "archive": name,
                     "key": key,
                     "candidate": candidate_name(int(held.candidate[row])),
-                    "objectives": (held.objectives[row].tolist()),
-                    "measures": (held.measures[row].tolist()),
+                    "objectives": held.objectives[row].tolist(),
+                    "measures": held.measures[row].tolist(),
                 },
             )

@@ -57,8 +57,9 @@ def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
     """Outcomes as they are logged."""
     columns: dict[str, Any] = {"objectives": outcomes.objectives, "measures": outcomes.measures}
     ids = outcomes.ids
-    if len(ids) and int(ids[-1]) - int(ids[0]) == len(ids) - 1 and (np.diff(ids) == 1).all():
-        columns["first"], columns["n"] = int(ids[0]), len(ids)
+    n = len(ids)
+    if n == 1 or (n and int(ids[-1]) - int(ids[0]) == n - 1 and (ids[1:] - ids[:-1] == 1).all()):
+        columns["first"], columns["n"] = int(ids[0]), n
     else:
         columns["ids"] = ids
     for name in ("status", "owner", "same_as"):

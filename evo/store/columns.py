@@ -15,6 +15,8 @@ __all__ = ["pack", "unpack"]
 _LENGTH = struct.Struct("<I")
 _MARK = "\0"
 """Key of a header entry that stands for a buffer; no JSON-like value of a user carries it."""
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_quote = json.encoder.encode_basestring_ascii
 
 
 def pack(value: Mapping[str, Any]) -> bytes:
@@ -26,7 +28,8 @@ def pack(value: Mapping[str, Any]) -> bytes:
         TypeError: a value has no such form.
     """
     writer = _Writer()
-    header = json.dumps(writer.plain(value), separators=(",", ":"), sort_keys=True).encode()
+    texts = {str(key): writer.text(item) for key, item in value.items()}
+    header = f"{{{','.join([f'{_quote(key)}:{texts[key]}' for key in sorted(texts)])}}}".encode()
     return b"".join([_LENGTH.pack(len(header)), header, *writer.buffers])
 
 
@@ -43,6 +46,21 @@ class _Writer:
         self.buffers: list[Any] = []
         self._size = 0
 
+    def text(self, value: Any) -> str:
+        """The value as JSON. What every block consists of is spelled out here: a tick of one row is mostly this."""
+        kind = type(value)
+        if kind is np.ndarray and value.dtype.kind in "biuf":
+            shape = ",".join(map(str, value.shape))
+            buffer = value if value.flags.c_contiguous else value.tobytes()
+            return f'{{"\\u0000":"{value.dtype.str}","o":{self._append(buffer, value.nbytes)},"s":[{shape}]}}'
+        if kind is bytes:
+            return f'{{"\\u0000":"bytes","n":{len(value)},"o":{self._append(value, len(value))}}}'
+        if kind is str:
+            return _quote(value)
+        if kind is int or (kind is float and math.isfinite(value)):
+            return repr(value)
+        return _encode(self.plain(value))
+
     def plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float | str):
             return value
@@ -50,9 +68,9 @@ class _Writer:
             if value.dtype.hasobject:
                 return {_MARK: "json", "v": self.plain(value.ravel().tolist()), "s": list(value.shape)}
             descr = value.dtype.str if value.dtype.names is None else np.lib.format.dtype_to_descr(value.dtype)
-            return {_MARK: descr, "s": list(value.shape), "o": self._append(value.tobytes())}
+            return {_MARK: descr, "s": list(value.shape), "o": self._append(value.tobytes(), value.nbytes)}
         if isinstance(value, bytes):
-            return {_MARK: "bytes", "n": len(value), "o": self._append(value)}
+            return {_MARK: "bytes", "n": len(value), "o": self._append(value, len(value))}
         if isinstance(value, Mapping):
             return {str(key): self.plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -61,10 +79,10 @@ class _Writer:
             return value.item()
         raise TypeError(f"cannot be written to a run file: {type(value).__name__}")
 
-    def _append(self, buffer: bytes) -> int:
+    def _append(self, buffer: Any, size: int) -> int:
         offset = self._size
         self.buffers.append(buffer)
-        self._size += len(buffer)
+        self._size += size
         return offset
 
 

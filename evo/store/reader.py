@@ -119,6 +119,23 @@ class RunReader:
         for seq, columns in rows:
             yield seq, decode_outcomes(columns, self._space())
 
+    def outcome(self, request: int) -> Outcomes | None:
+        """What is logged of one request; None where nothing is."""
+        batch = self.connection.execute(
+            "SELECT first + count FROM requests WHERE first <= ? ORDER BY first DESC LIMIT 1", (request,)
+        ).fetchone()
+        if batch is None:
+            return None
+        rows = self.connection.execute(  # a row of results lies within one batch, which bounds the search
+            "SELECT columns FROM results WHERE high >= ? AND high < ? AND low <= ?", (request, batch[0], request)
+        )
+        for (columns,) in rows:
+            found = decode_outcomes(columns, self._space())
+            place = np.flatnonzero(found.ids == request)
+            if len(place):
+                return found.take(place)
+        return None
+
     def told(self) -> NDArray[np.int64]:
         """Ids that the algorithm was told, sorted."""
         parts = [

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -106,6 +106,12 @@ class RunWriter:
             if self.connection.in_transaction:
                 self._execute("ROLLBACK")
             raise
+
+    def fold(self) -> None:
+        """Move what is in the write-ahead log into the run file, so that the file alone is the run."""
+        if not self.connection.in_transaction:
+            with suppress(sqlite3.OperationalError):  # on a full disk the two files together are still the run
+                self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def header(self, document: Mapping[str, Any]) -> None:
         """The run's specification; replaces what was there."""

@@ -82,7 +82,7 @@ class Weigh(Operator):
 class Weighted(evo.Problem):
     """Masks weighed by what the preparation drew."""
 
-    space = evo.BitMask(8)
+    space = evo.BitMask(14)
     objectives = (evo.Maximize("weight"),)
 
     @property
@@ -92,7 +92,7 @@ class Weighted(evo.Problem):
 
     def prepare(self) -> Sequence[evo.Requests]:
         """One request for the weights."""
-        return [evo.Requests(make="weigh", args=[{"size": 8}], fidelity=evo.BORN)]
+        return [evo.Requests(make="weigh", args=[{"size": 14}], fidelity=evo.BORN)]
 
     def needs(self, fidelity: str, artifacts: Mapping[str, str]) -> tuple[str, ...]:
         """The weights, for measuring."""

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +90,7 @@ def test_outcomes_with_one_candidate_each_come_back(seed, n, consecutive):
     back = decode_outcomes(encode_outcomes(outcomes, BOX), BOX)
     for name in ("ids", "objectives", "measures", "status", "same_as", "seconds", "owner", "genomes"):
         assert equal(getattr(back, name), getattr(outcomes, name)), name
-    assert dict(back.notes) == dict(outcomes.notes)
+    assert {row: asdict(note) for row, note in back.notes.items()} == {0: asdict(outcomes.notes[0])}
     assert equal(back.metrics["tokens"], outcomes.metrics["tokens"])
     assert list(back.metrics["text"]) == ["a"] * n
 

@@ -189,7 +189,7 @@ def test_the_canonical_form_holds_everything_a_request_and_a_result_can_say(tmp_
         ],
     }  # fmt: skip
     assert rows[5] == {
-        "kind": "result", "id": 1, "status": "crashed", "message": "died", "same_as": 0, "candidates": []
+        "kind": "result", "id": 1, "status": "crashed", "message": "died", "same_as": 0
     }  # fmt: skip
     assert [one["id"] for one in rows[6]["candidates"]] == ["0.1"]
 

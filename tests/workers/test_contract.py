@@ -13,6 +13,7 @@ from evo.evaluator import Resources
 from evo.records import BORN, Status
 from evo.worker import Kit, Message, Workers
 from workers.inline import Inline
+from workers.simulated import Simulated
 
 
 def inline(request: pytest.FixtureRequest) -> Workers:
@@ -26,8 +27,13 @@ def ray_actors(request: pytest.FixtureRequest) -> Workers:
     return RayWorkers()
 
 
+def simulated(request: pytest.FixtureRequest) -> Workers:
+    return Simulated(0.01)
+
+
 KINDS: list[tuple[Callable[[pytest.FixtureRequest], Workers], list[pytest.MarkDecorator]]] = [
     (inline, []),
+    (simulated, []),
     (ray_actors, [pytest.mark.ray]),
 ]
 
