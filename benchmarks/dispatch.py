@@ -4,8 +4,8 @@
     python benchmarks/dispatch.py pyribs import       # some
     python benchmarks/dispatch.py --quick pump        # smaller, for a look
 
-Each section's module in `benchmarks/sections` says what is measured on both sides. The sides take turns in one run; trust
-the ratios, not the absolute figures. Exits with 1 when a target is missed.
+Each section's module in `benchmarks/sections` says what is measured on both sides. The sides take turns in one run;
+trust the ratios, not the absolute figures. Exits with 1 when a target is missed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How well MAP-Elites fills its map, beside the same algorithm in pyribs.
 
 One side is `evo.search` on the 20-joint arm and the 20-dimensional sphere by linear projection: iso+line children (arm:
-iso 0.1, line 0.2; sphere: iso 0.5, line 0.2) of a 100 x 100 grid's elites, started from the origin, inline, in blocks of
-540 each told before the next is asked (`Strict(block=540, lag=1)`).
+iso 0.1, line 0.2; sphere: iso 0.5, line 0.2) of a 100 x 100 grid's elites, started from the origin, inline, in blocks
+of 540 each told before the next is asked (`Strict(block=540, lag=1)`).
 
 The other side are the figures of pyribs 0.12 with one `IsoLineEmitter` of batch 540, the same domains, parameters,
 starting point and budgets, mean and standard deviation over its seeds. They are recorded here, not run: neither depends

@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from problems.arm import Arm
 from rich.console import Console
 from rich.table import Table
-from workers.simulated import Simulated
 
 import evo
 from operators.real.iso_line import IsoLine
+from problems.arm import Arm
+from workers.simulated import Simulated
 
 TARGET = 0.97
 
@@ -86,7 +86,14 @@ def main() -> None:
         kind = order.describe()
         name = kind["type"] if kind["type"] == "arrival" else f"strict {kind['block']} x {kind['lag']}"
         table.add_row(
-            str(workers), f"{seconds:g} s", f"{sigma:g}", name, f"{100 * share:.1f}", f"{rate:.0f}", f"{workers / seconds:.0f}", target
+            str(workers),
+            f"{seconds:g} s",
+            f"{sigma:g}",
+            name,
+            f"{100 * share:.1f}",
+            f"{rate:.0f}",
+            f"{workers / seconds:.0f}",
+            target,
         )
     Console().print(table)
 

@@ -1,8 +1,8 @@
 """evo: distributed evolutionary search. One small engine, many worlds.
 
-Define a `Problem` (what is searched, how one genome is measured), pick an algorithm, and `search`: in this process, on a
-laptop's cores, or on a Ray cluster, without a changed line. Every run is a log that can be resumed, exported and replayed
-to the bit.
+Define a `Problem` (what is searched, how one genome is measured), pick an algorithm, and `search`: in this process, on
+a laptop's cores, or on a Ray cluster, without a changed line. Every run is a log that can be resumed, exported and
+replayed to the bit.
 """
 
 from evo.algorithm import Algorithm, Turn
@@ -42,8 +42,8 @@ __all__ = [
     "Categorical",
     "Change",
     "ConfigError",
-    "EvaluationError",
     "Evaluation",
+    "EvaluationError",
     "Evaluations",
     "Evaluator",
     "EvoError",

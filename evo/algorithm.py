@@ -1,8 +1,8 @@
 """The algorithm: which parents, which children, which fidelity next.
 
 An algorithm is a deterministic machine moved only by `ask` and `tell`. It has no clock, no threads, no random state of
-its own: everything random comes from ``turn.rng``. Repeating its moves on a fresh instance rebuilds it bit for bit; that
-is how a run is resumed.
+its own: everything random comes from ``turn.rng``. Repeating its moves on a fresh instance rebuilds it bit for bit;
+that is how a run is resumed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Algorithm(Configured, ABC):
 
     @abstractmethod
     def state(self) -> Mapping[str, Any]:
-        """All that moves have changed: a nesting of dicts, lists, numbers, text and arrays. A cache, never the truth."""
+        """All that moves have changed, as dicts, lists, numbers, text and arrays. A cache, never the truth."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:

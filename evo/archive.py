@@ -15,7 +15,7 @@ from evo.records import Change, Genomes
 from evo.space import Space
 from evo.spec import Configured
 
-__all__ = ["Addition", "Archive", "Elites", "REJECTED", "IMPROVED", "NEW", "NOT_FINITE"]
+__all__ = ["IMPROVED", "NEW", "NOT_FINITE", "REJECTED", "Addition", "Archive", "Elites"]
 
 NOT_FINITE, REJECTED, IMPROVED, NEW = -1, 0, 1, 2
 """Status of an offered candidate: dropped as not finite, not better than the elite, better, first of its cell."""
@@ -55,8 +55,8 @@ class Addition:
 class Archive(Configured, ABC):
     """Keeps elites. Constructed with its parameters, then `setup` for a problem's space.
 
-    Comparison is by the first objective times its sign, strictly upwards: a tie leaves the elite. Inside a batch the best
-    row of a cell wins, the first one on a tie. `min_gain` makes gains of at most that size ties.
+    Comparison is by the first objective times its sign, strictly upwards: a tie leaves the elite. Inside a batch the
+    best row of a cell wins, the first one on a tie. `min_gain` makes gains of at most that size ties.
     """
 
     name: str = "archive"

@@ -33,9 +33,9 @@ class RunError(EvoError):
     """A run directory cannot be used: exists, is locked by another master, is newer than this evo, is full."""
 
 
-class ReplayMismatch(RunError):
+class ReplayMismatch(RunError):  # noqa: N818 - it names what happened
     """Repeating the logged moves gave other requests than the log holds; names the first request id."""
 
 
 class WorkerError(EvoError):
-    """Workers cannot be had or kept: infeasible resources, a constructor that fails, a problem that cannot be shipped."""
+    """Workers cannot be had or kept: infeasible resources, a start that fails, a problem that cannot be shipped."""

@@ -174,6 +174,7 @@ class FunctionEvaluator(Evaluator):
         return len(self.problem.objectives), len(self.problem.measures)
 
     def warm_up(self) -> None:
+        """The problem's own."""
         self.problem.warm_up()
 
     def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
@@ -214,6 +215,7 @@ class FunctionEvaluator(Evaluator):
         return Evaluations(objectives, measures, metrics, artifacts=artifacts, costs=costs)
 
     def version(self) -> str:
+        """Of the problem's source and parameters."""
         try:
             source = inspect.getsource(type(self.problem))
         except (OSError, TypeError):

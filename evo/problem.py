@@ -1,4 +1,4 @@
-"""The problem: what is searched, and the hooks by which a world explains itself to a command line that knows no world."""
+"""The problem: what is searched, and the hooks by which a world explains itself to those who know no world."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Objective:
     sign: Literal[1, -1]
     """Archives and algorithms compare ``sign * value``, always upwards."""
     worst: float | None = None
-    """A value no candidate falls below in quality; the zero of the QD score. None: the score sums plain signed values."""
+    """No candidate is worse than this: the zero of the QD score. None: the score sums plain signed values."""
     measured: bool = False
     """True for a measurement of the physical world (a time): replays agree only up to its noise."""
 
@@ -49,8 +49,8 @@ def Minimize(name: str, *, worst: float | None = None, measured: bool = False) -
 class Measure:
     """One descriptor axis: what makes candidates different rather than better.
 
-    `outside` says what happens to a value beyond the range: ``"clip"`` puts it into the edge cell, ``"reject"`` makes the
-    candidate an invalid one, counted and kept out of every archive.
+    `outside` says what happens to a value beyond the range: ``"clip"`` puts it into the edge cell, ``"reject"`` makes
+    the candidate an invalid one, counted and kept out of every archive.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Problem(Configured):
     deadline: float = 3600.0
     """Seconds that `evaluate` may take for one genome before its worker is ended."""
     nonfinite: Literal["drop", "refuse"] = "drop"
-    """An objective or measure that is not finite: ``drop`` counts the candidate as invalid, ``refuse`` stops the run."""
+    """What is not finite: ``drop`` counts the candidate as invalid, ``refuse`` stops the run."""
 
     def evaluate(self, genome: Any) -> Any:
         """Measure one genome (read-only). Runs on a worker.
@@ -110,7 +110,7 @@ class Problem(Configured):
 
     @property
     def evaluator(self) -> Evaluator:
-        """How a genome is measured. The default calls `evaluate_batch` where the problem defines it, else `evaluate`."""
+        """How a genome is measured. The default calls `evaluate_batch` where there is one, else `evaluate`."""
         from evo.evaluator import FunctionEvaluator
 
         return FunctionEvaluator(self)
@@ -132,7 +132,7 @@ class Problem(Configured):
         return None
 
     def prepare(self) -> Sequence[Requests]:
-        """Work to be done once before the search: requests whose artifacts later requests need. Called on the master."""
+        """Work done once before the search: requests whose artifacts later ones need. Called on the master."""
         return ()
 
     def needs(self, fidelity: str, artifacts: Mapping[str, str]) -> tuple[str, ...]:

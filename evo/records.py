@@ -9,8 +9,8 @@ Walks through the loop
 MAP-Elites: ``Requests(genomes, operator="iso_line", parents=ids)`` -> one candidate per row, index 0.
 Enumeration in shards: ``Requests(make="shard", args=[{"start": 0, "stop": 512}, ...])`` -> the survivors of a shard as
 candidates 0..k-1 of its row, its totals as counters.
-EvoPress rung: ``Requests(genomes, candidate=ids, fidelity="rung1", draw=d)``: the same candidates measured again, all on
-the minibatch that draw `d` selects.
+EvoPress rung: ``Requests(genomes, candidate=ids, fidelity="rung1", draw=d)``: the same candidates measured again, all
+on the minibatch that draw `d` selects.
 Kernel cascade: ``Requests(genomes, fidelity="compile")`` yields an artifact; then ``Requests(genomes, candidate=ids,
 fidelity="time", needs=[(binary,), ...])``.
 """

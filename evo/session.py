@@ -98,9 +98,7 @@ def search(
     rules = Rules(evaluations, seconds, target, plateau, failures)
     if evaluations is None and seconds is None and target is None and plateau is None:
         raise ConfigError("no budget: give evaluations=, seconds=, target= or plateau=")
-    crew = Crew.of(
-        workers, backend, address=address, shape=shape, message_seconds=message_seconds, window=window
-    )
+    crew = Crew.of(workers, backend, address=address, shape=shape, message_seconds=message_seconds, window=window)
     plan = fresh(
         problem,
         algorithm,

@@ -1,7 +1,7 @@
 """How an object says, in plain data, how it was made: the key to resuming a run from its file.
 
 Every plug-in (problem, evaluator, operator, archive, algorithm) inherits `Configured`, which remembers the arguments of
-its constructor. `spec_of` turns an object into ``{"type": ..., "params": {...}}``; `evo.registry.build` turns that back.
+its constructor. `spec_of` turns an object into ``{"type": ..., "params": {...}}``; `evo.registry.build` back.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evo.registry import BUILT_IN, KINDS, PACKAGES, resolve
+from evo.cluster.layout import PACKAGES
+from evo.registry import BUILT_IN, KINDS, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from evo import registry
-from evo.errors import ConfigError
+from evo.cluster.layout import check_layout
+from evo.errors import ConfigError, WorkerError
 from evo.operator import Operator
 from evo.registry import modules
 from evo.spaces.box import Box
@@ -150,12 +151,12 @@ def test_a_folder_in_the_way_of_ours_is_named(folder: Path, monkeypatch: pytest.
     (folder / "workers" / "__init__.py").write_text("")
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.delitem(sys.modules, "workers", raising=False)
-    with pytest.raises(ConfigError, match="is in the way of evo's own package 'workers'"):
-        registry.check_packages()
+    with pytest.raises(WorkerError, match="is in the way: evo has a package of its own called 'workers'"):
+        check_layout()
 
 
 def test_without_anything_in_the_way_the_packages_are_ours() -> None:
-    registry.check_packages()
+    check_layout()
 
 
 def test_parameters_are_converted_as_annotated() -> None:

@@ -1,7 +1,7 @@
 """Workers on a virtual clock: drawn evaluation times, injected faults, the real master.
 
-Nothing sleeps and nothing runs in parallel, so a seed replays a schedule exactly. With `charge` the master's own CPU time
-and a cost per message move the virtual clock too, which shows where one master saturates.
+Nothing sleeps and nothing runs in parallel, so a seed replays a schedule exactly. With `charge` the master's own CPU
+time and a cost per message move the virtual clock too, which shows where one master saturates.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The whole inline loop beside pyribs, in CPU time per evaluation, from batches of one to thousands.
 
-Both sides search the 20-joint arm with iso+line children (0.1, 0.2) of the elites of a 100 x 100 grid, in blocks that are
-told before the next is asked. pyribs: `Scheduler` with one `IsoLineEmitter` and a `GridArchive`, ask and tell. evo:
-`evo.search`, everything included from setting up to the closed run file, without a log, with one in memory, and with one
-on disk. Both call the same `Arm.evaluate_batch`. The time of that function alone, called on genomes of the same batch
-size, is taken off both for the column *loop*; the ratio is of the loops. The sides take turns; the best of several rounds
-counts.
+Both sides search the 20-joint arm with iso+line children (0.1, 0.2) of the elites of a 100 x 100 grid, in blocks that
+are told before the next is asked. pyribs: `Scheduler` with one `IsoLineEmitter` and a `GridArchive`, ask and tell. evo:
+`evo.search`, everything included from setting up to the closed run file, without a log, with one in memory, and with
+one on disk. Both call the same `Arm.evaluate_batch`. The time of that function alone, called on genomes of the same
+batch size, is taken off both for the column *loop*; the ratio is of the loops. The sides take turns; the best of
+several rounds counts.
 """
 
 from __future__ import annotations

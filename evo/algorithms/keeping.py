@@ -42,8 +42,16 @@ def default_mutation(space: Space) -> str:
     """
     from evo.errors import ConfigError
 
-    names = {"Box": "gaussian", "Integers": "resample", "Categorical": "resample", "BitMask": "flip", "Permutation": "swap"}
+    names = {
+        "Box": "gaussian",
+        "Integers": "resample",
+        "Categorical": "resample",
+        "BitMask": "flip",
+        "Permutation": "swap",
+    }
     kind = type(space).__name__
     if kind not in names:
-        raise ConfigError(f"algorithm.operator: no default mutation for a {kind} space; name an operator that varies it")
+        raise ConfigError(
+            f"algorithm.operator: no default mutation for a {kind} space; name an operator that varies it"
+        )
     return names[kind]

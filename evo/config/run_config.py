@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from evo import registry
+from evo.cluster.layout import check_layout
 from evo.config.overrides import apply_overrides
 from evo.config.sections import Budget, Initial, Int, Log, Order, Section, Spec, Stop, Workers
 from evo.config.text import read
 from evo.errors import ConfigError
-from evo.registry.modules import check_packages, nearest, search_in
+from evo.registry.modules import nearest, search_in
 
 if TYPE_CHECKING:
     from evo.algorithm import Algorithm
@@ -62,7 +63,7 @@ class RunConfig(Section):
         Raises:
             ConfigError: an unknown name, a wrong parameter, or a folder that hides a package of evo's.
         """
-        check_packages()
+        check_layout()
         prefix = f"{self._source}: " if self._source else ""
         problem = registry.build("problems", self.problem, f"{prefix}problem")
         algorithm = registry.build("algorithms", self.algorithm, f"{prefix}algorithm")

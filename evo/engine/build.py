@@ -24,7 +24,7 @@ from evo.engine.prepare import Prepared, Seeded
 from evo.engine.replay import replay
 from evo.engine.rules import Rules
 from evo.engine.rundir import RunDir
-from evo.errors import ConfigError, EvoError, RunError
+from evo.errors import ConfigError, RunError
 from evo.evaluator import Resources
 from evo.problem import Problem
 from evo.records import Genomes
@@ -53,7 +53,9 @@ class Plan:
     def __enter__(self) -> Plan:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.directory is not None and self.writer is not None:
             self.writer.fold()
         self.resources.close()
@@ -146,9 +148,7 @@ def continued(
         with writer.transaction():
             writer.header(header)
             writer.event(master.seq, "resume", {"changed": dict(rules), "evo": _version()})
-        return Plan(
-            master, people, header, writer, reader, directory.path, before=before, resources=stack.pop_all()
-        )
+        return Plan(master, people, header, writer, reader, directory.path, before=before, resources=stack.pop_all())
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
@@ -156,13 +156,19 @@ def continued(
 
 def _check_problem(problem: Problem) -> None:
     if not isinstance(problem, Problem):
-        raise ConfigError(f"problem: expected an evo.Problem, got {type(problem).__name__}; did you forget the brackets?")
+        raise ConfigError(
+            f"problem: expected an evo.Problem, got {type(problem).__name__}; did you forget the brackets?"
+        )
     if not hasattr(problem, "space"):
-        raise ConfigError(f"{type(problem).__name__}.space: missing; say what a genome is, such as evo.Box(-1, 1, size=10)")
-    names = [one.name for one in (*problem.objectives, *problem.measures)]
+        raise ConfigError(
+            f"{type(problem).__name__}.space: missing; say what a genome is, such as evo.Box(-1, 1, size=10)"
+        )
+    names = [one.name for one in problem.objectives] + [one.name for one in problem.measures]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise ConfigError(f"{type(problem).__name__}: the name {doubled[0]!r} is used twice among objectives and measures")
+        raise ConfigError(
+            f"{type(problem).__name__}: the name {doubled[0]!r} is used twice among objectives and measures"
+        )
 
 
 def _default_algorithm(problem: Problem) -> Algorithm:
@@ -230,7 +236,13 @@ def master_for(
     """The master of a run; equal work is looked for where the problem wants it and there is a log to find it in."""
     wanted = problem.deduplicate if problem.deduplicate is not None else not problem.space.continuous
     return Master(
-        problem, algorithm, seed=seed, order=order, rules=rules, logbook=logbook, deduplicate=wanted and logbook is not None
+        problem,
+        algorithm,
+        seed=seed,
+        order=order,
+        rules=rules,
+        logbook=logbook,
+        deduplicate=wanted and logbook is not None,
     )
 
 
@@ -270,7 +282,8 @@ def header_for(
         "problem": registry.short_name(type(problem)),
         "algorithm": registry.short_name(type(algorithm)),
         "objectives": [
-            {"name": one.name, "sign": one.sign, "worst": one.worst, "measured": one.measured} for one in problem.objectives
+            {"name": one.name, "sign": one.sign, "worst": one.worst, "measured": one.measured}
+            for one in problem.objectives
         ],
         "measures": [{"name": one.name, "low": one.low, "high": one.high} for one in problem.measures],
         "archives": {name: archive.describe() for name, archive in wrapped.archives.items()},

@@ -1,7 +1,7 @@
 """Batches travel, results stream back: what waits is cut into messages and handed to workers; what they say is heard.
 
-A worker serves its messages in order, so only the head of its queue can be under evaluation. A dead or overdue worker is
-replaced; what it held and had not begun goes back to the front of the queue untouched.
+A worker serves its messages in order, so only the head of its queue can be under evaluation. A dead or overdue worker
+is replaced; what it held and had not begun goes back to the front of the queue untouched.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class Dispatcher:
         return found
 
     def _limit(self, worker: _Worker) -> float:
-        """When a silence becomes too long: a chunk may take one candidate's deadline and what its others usually take."""
+        """When a silence is too long: a chunk may take one candidate's deadline and what the others usually take."""
         if not worker.ready:
             return worker.started + START_DEADLINE
         message = worker.flights[0].message
@@ -286,7 +286,9 @@ class Dispatcher:
     def _feed(self, number: int, worker: _Worker) -> None:
         if any(flight.caution for flight in worker.flights):
             return  # a suspect shares its worker with nobody
-        shares = len(self._workers) * self._window if len(self._workers) > 1 else 1  # one worker has nobody to share with
+        shares = (
+            len(self._workers) * self._window if len(self._workers) > 1 else 1
+        )  # one worker has nobody to share with
         idle = not worker.flights
         taken = self._queue.take(worker.shape, idle, worker.fresh, shares, self._leases)
         if taken is None:
@@ -350,4 +352,3 @@ def _ascending(ids: NDArray[np.int64]) -> bool:
 def _places(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     order = np.argsort(ids, kind="stable")
     return np.asarray(order[np.searchsorted(ids, wanted, sorter=order)], dtype=np.int64)
-

@@ -1,4 +1,4 @@
-"""Drives a master to its end: signals, progress, totals, snapshots. Everything here may be missed without losing work."""
+"""Drives a master to its end: signals, progress, totals, snapshots. All of it may be missed without losing work."""
 
 from __future__ import annotations
 

@@ -152,11 +152,8 @@ class Ledger:
         batch.untold = 0
         block.open -= n
         self.open -= n
-        if n == len(batch.requests):
-            requests = batch.requests
-        else:
-            requests = batch.requests.take(arrived.ids - batch.first)
-        return results_of(requests, arrived)
+        whole = n == len(batch.requests)
+        return results_of(batch.requests if whole else batch.requests.take(arrived.ids - batch.first), arrived)
 
     def skip(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         """Mark rows as told before a snapshot was taken."""
@@ -201,7 +198,11 @@ def join(parts: Sequence[Outcomes]) -> Outcomes:
         else None,
         genomes=np.concatenate([part.genomes for part in parts if part.genomes is not None]) if several else None,
         same_as=_join_column(parts, "same_as", -1, np.int64),
-        notes={row + int(start): note for part, start in zip(parts, starts, strict=False) for row, note in part.notes.items()},
+        notes={
+            row + int(start): note
+            for part, start in zip(parts, starts, strict=False)
+            for row, note in part.notes.items()
+        },
         seconds=sum(part.seconds for part in parts),
     )
     if _ascending(ids):
@@ -233,7 +234,9 @@ def _join_metrics(parts: Sequence[Outcomes]) -> dict[str, NDArray[Any]]:
         blank: Any = None if as_object else np.nan
         joined[name] = np.concatenate(
             [
-                np.full(len(part.objectives), blank, dtype=object if as_object else np.float64) if column is None else column
+                np.full(len(part.objectives), blank, dtype=object if as_object else np.float64)
+                if column is None
+                else column
                 for part, column in zip(parts, columns, strict=True)
             ]
         )

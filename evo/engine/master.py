@@ -1,8 +1,8 @@
 """The one loop: ask, log, dispatch, collect, log, tell. Owns the clock, the budget and the truth.
 
-The master takes its store and its workers by argument, so the same loop runs on Ray, in-process, and on the virtual clock
-of the simulator. A tick is: hear the workers; in one transaction log what arrived and make every move that is due; then,
-and only then, act on it.
+The master takes its store and its workers by argument, so the same loop runs on Ray, in-process, and on the virtual
+clock of the simulator. A tick is: hear the workers; in one transaction log what arrived and make every move that is
+due; then, and only then, act on it.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Master:
             self.dispatcher.pump()
 
     def _transaction(self) -> AbstractContextManager[None]:
-        return self._logbook.writer.transaction() if self._logbook else nullcontext()
+        return self._logbook.writer.transaction(patient=True) if self._logbook else nullcontext()
 
     def _advance(self) -> None:
         if self.rules.seconds is not None and self._elapsed() >= self.rules.seconds:
@@ -194,7 +194,9 @@ class Master:
         ]
         count = sum(map(len, batches))
         if count > n:
-            raise EvaluationError(f"{type(self.algorithm).__name__}.ask({n}) gave {count} requests; at most {n} are allowed")
+            raise EvaluationError(
+                f"{type(self.algorithm).__name__}.ask({n}) gave {count} requests; at most {n} are allowed"
+            )
         for batch in batches:
             self._number(batch)
         self._starved = not batches

@@ -31,8 +31,8 @@ class Tell:
 class Strict:
     """Ask always for `block`; ask block j when exactly blocks 0..j-lag were told, each in one tell in id order.
 
-    The run then depends on nothing but its seed: not on the number of workers, not on the order of arrival. Both numbers
-    are in the resolved specification and never follow the workers. `block` 0 takes the algorithm's own.
+    The run then depends on nothing but its seed: not on the number of workers, not on the order of arrival. Both
+    numbers are in the resolved specification and never follow the workers. `block` 0 takes the algorithm's own.
     """
 
     block: int = 0

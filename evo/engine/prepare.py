@@ -1,4 +1,7 @@
-"""What comes before the search: the problem's preparation, and genomes to start from. Wrappers like any other algorithm."""
+"""What comes before the search: the problem's preparation, and genomes to start from.
+
+Both are wrappers around an algorithm, algorithms themselves; the engine knows neither.
+"""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Queue:
             requests, caution = self._careful.popleft()
             group = self.fidelities[requests.fidelity].group
             return self._taken(requests, caution, 1 if caution == Caution.SPLIT else group)
-        for name in reversed(self.fidelities):  # the most faithful first: promotions free what waits for them
+        for name in reversed(list(self.fidelities)):  # the most faithful first: promotions free what waits for them
             segments = self._waiting.get(name)
             if segments and self._serves(shape, segments[0], leases):
                 requests = self._cut(segments, self.fidelities[name], self._share(name, shares))

@@ -68,9 +68,9 @@ def _ask(master: Master, move: Move) -> None:
     blobs = [encode_requests(batch, master.problem.space) for batch in batches]
     if digest(blobs) != move.hash or first != move.first:
         raise ReplayMismatch(
-            f"repeating move {move.seq} gave other requests than the log holds, from request {move.first} on: the problem, "
-            "the algorithm or evo itself has changed since. Go back to that version, or start a new run seeded with this "
-            "run's elites (initial.run in the config, initial= in Python)"
+            f"repeating move {move.seq} gave other requests than the log holds, from request {move.first} on: "
+            "the problem, the algorithm or evo itself has changed since. Go back to that version, or start a new run "
+            "seeded with this run's elites (initial.run in the config, initial= in Python)"
         )
 
 

@@ -38,7 +38,10 @@ class Rules:
     def verdict(self, tally: Tally, problem: Problem) -> tuple[str, str] | None:
         """(state, reason) when a rule ends the run after a tell, else None."""
         if tally.good == 0 and sum(tally.failures.values()) >= self.failures:
-            return "failed", f"all of the first {sum(tally.failures.values())} evaluations failed: {tally.first_failure}"
+            return (
+                "failed",
+                f"all of the first {sum(tally.failures.values())} evaluations failed: {tally.first_failure}",
+            )
         if problem.nonfinite == "refuse" and tally.failures.get("invalid"):
             return "failed", f"a result was refused (nonfinite='refuse'): {tally.first_failure}"
         if self.target is not None and tally.best is not None:

@@ -43,13 +43,17 @@ class RunDir:
 
     def _create(self) -> None:
         if (self.path / FILE_NAME).exists():
-            raise RunError(f"{self.path}: a run is here already; take it up with evo resume {self.path}, or choose another")
+            raise RunError(
+                f"{self.path}: a run is here already; take it up with evo resume {self.path}, or choose another"
+            )
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path}: the directory is not empty; choose another run directory")
         try:
             (self.path / ARTIFACTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be created ({error.strerror}); choose a writable run directory") from error
+            raise RunError(
+                f"{self.path}: cannot be created ({error.strerror}); choose a writable run directory"
+            ) from error
 
     def _take_lock(self) -> int:
         try:
@@ -75,5 +79,7 @@ class RunDir:
     def __enter__(self) -> RunDir:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

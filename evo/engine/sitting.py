@@ -18,6 +18,9 @@ from evo.worker import Kit
 
 __all__ = ["Sitting"]
 
+SHARED_SECONDS = 0.02
+"""Where work is done in this process, ticks of less than this share a commit: a crash loses no more work than this."""
+
 
 class Sitting:
     """From the plan to the end of this session."""
@@ -57,6 +60,8 @@ class Sitting:
             master.on_changes = self._elites
         state, reason = "interrupted", "stopped by an error"
         workers = plan.crew.hire(plan.directory / "ray.log" if plan.directory else None)
+        if plan.writer is not None and not workers.restartable:
+            plan.writer.patience = SHARED_SECONDS
         try:
             shapes = plan.crew.shapes(master.fidelities)
             workers.open(self._kit(), shapes)

@@ -154,7 +154,9 @@ def _count_in(candidates: NDArray[np.int64], accepted: NDArray[np.int64]) -> int
     if len(candidates) < _FEW:
         kept = set(accepted.tolist())
         return sum(candidate in kept for candidate in candidates.tolist())
-    return int(np.isin(candidates, accepted).sum())
+    held = np.sort(accepted)
+    place = np.minimum(np.searchsorted(held, candidates), len(held) - 1)
+    return int(np.count_nonzero(held[place] == candidates)) if len(held) else 0
 
 
 def _plain(value: Any) -> Any:

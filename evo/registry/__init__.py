@@ -4,18 +4,16 @@
 `construct` checks parameters and builds.
 """
 
-from evo.registry.modules import PACKAGES, check_packages, nearest, search_in, searched
+from evo.registry.modules import nearest, search_in, searched
 from evo.registry.names import BUILT_IN, KINDS, Entry, available, base_of, build, describe, resolve, short_name
 
 __all__ = [
     "BUILT_IN",
     "KINDS",
-    "PACKAGES",
     "Entry",
     "available",
     "base_of",
     "build",
-    "check_packages",
     "describe",
     "nearest",
     "resolve",

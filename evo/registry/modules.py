@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evo.cluster.layout import PACKAGES, root
 from evo.errors import ConfigError
 
-__all__ = ["PACKAGES", "check_packages", "load", "nearest", "search_in", "searched"]
+__all__ = ["load", "nearest", "search_in", "searched"]
 
-PACKAGES = ("evo", "problems", "operators", "workers")
-
-_HOME = Path(__file__).resolve().parents[2]
 _folders: list[Path] = []
 
 
@@ -36,22 +33,6 @@ def search_in(folder: Path) -> None:
 def searched() -> tuple[Path, ...]:
     """The user's folders so far: where a worker must look too."""
     return tuple(_folders)
-
-
-def check_packages() -> None:
-    """Make sure that `problems`, `operators` and `workers` are ours. For the master; workers get each package apart.
-
-    Raises:
-        ConfigError: a folder of that name is in the way; names it.
-    """
-    for name in PACKAGES[1:]:
-        spec = importlib.util.find_spec(name)
-        if spec is None:
-            raise ConfigError(f"package {name!r} is missing beside evo in {_HOME}; install evo again")
-        places = [Path(place).resolve() for place in spec.submodule_search_locations or ()]
-        if _HOME / name not in places:
-            found = places[0] if places else Path(spec.origin or name).resolve()
-            raise ConfigError(f"{found} is in the way of evo's own package {name!r}: rename it, or start evo elsewhere")
 
 
 def load(name: str, where: str = "") -> Any:
@@ -92,7 +73,7 @@ def _import(module: str, where: str) -> Any:
         top = module.partition(".")[0]
         for folder in _folders:
             taken = [place for place in (folder / top, folder / f"{top}.py") if place.exists()]
-            if taken and top in PACKAGES and folder != _HOME:
+            if taken and top in PACKAGES and folder != root():
                 raise ConfigError(
                     f"{where}{taken[0]} has the name of evo's own package {top!r}, which hides it: rename it"
                 ) from error

@@ -142,7 +142,7 @@ class Case:
 
 
 def everything(n, **others):
-    return {one: Status.OK for one in range(n)} | {int(one[1:]): status for one, status in others.items()}
+    return dict.fromkeys(range(n), Status.OK) | {int(one[1:]): status for one, status in others.items()}
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -45,7 +45,9 @@ def test_the_table_answers_as_a_dict_would(plan):
     table, reference, next_id = KeyTable(), Reference(), 0
     for kind, number, n, distinct in plan:
         if kind == "add":
-            keys = np.random.default_rng(number).integers(0, distinct, n).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            keys = np.random.default_rng(number).integers(0, distinct, n).astype(np.uint64) * np.uint64(
+                0x9E3779B97F4A7C15
+            )
             ids = np.arange(next_id, next_id + n)
             next_id += n
             assert table.add(keys, ids).tolist() == reference.add(keys.tolist(), ids.tolist())

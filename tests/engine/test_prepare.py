@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from engine.searchers import Cascade, Enumeration, Rewrites, Rungs
-from engine.worlds import Kernels, Masks, Pruning, Squares, Weighted, canonical
 
 import evo
+from engine.searchers import Cascade, Enumeration, Rewrites, Rungs
+from engine.worlds import Kernels, Masks, Pruning, Squares, Weighted, canonical
 
 
 class StopHere(Exception):

@@ -91,7 +91,14 @@ def test_a_message_holds_one_draw(draws, cut):
 
 def test_a_joined_message_has_the_needs_and_arguments_of_its_rows():
     batches = [
-        Requests(make="m", args=[{"i": i}], inputs=[np.full((1, 1), i)], needs=[(f"a{i}",)], ids=np.array([i]), fidelity="full")
+        Requests(
+            make="m",
+            args=[{"i": i}],
+            inputs=[np.full((1, 1), i)],
+            needs=[(f"a{i}",)],
+            ids=np.array([i]),
+            fidelity="full",
+        )
         for i in range(3)
     ]
     message, _, _ = take(queue_of(*batches, usual=1e-6))

@@ -25,7 +25,16 @@ def results(first, values, status=None, same_as=None, notes=None, **columns):
     batch = Requests(genomes=values, ids=np.arange(first, first + n), **{"fidelity": "full", **columns})
     same = None if same_as is None else np.array(same_as)
     return Results(
-        batch, status, good, batch.candidates[good], values[good], values[good], np.empty((len(good), 0)), {}, same, notes or {}
+        batch,
+        status,
+        good,
+        batch.candidates[good],
+        values[good],
+        values[good],
+        np.empty((len(good), 0)),
+        {},
+        same,
+        notes or {},
     )
 
 

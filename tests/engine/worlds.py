@@ -136,7 +136,7 @@ class Squares(evo.Problem):
         return evo.Evaluation([abs(float(genome[0]) - 500.0)], metrics={"number": int(genome[0])})
 
 
-# Two fidelities: a cheap look at a common minibatch, then the whole -----------------------------------------------------
+# Two fidelities: a cheap look at a common minibatch, then the whole
 
 
 class Minibatches(Evaluator):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from problems.arm import Arm
-from workers.simulated import Faults, Simulated
 
 import evo
 from evo.algorithm import Algorithm
@@ -28,6 +26,8 @@ from evo.store.columns import pack, unpack
 from evo.store.reader import RunReader
 from evo.store.writer import open_file
 from evo.worker import Kit
+from problems.arm import Arm
+from workers.simulated import Faults, Simulated
 
 TICKS = 20_000
 
@@ -174,7 +174,17 @@ class Simulation:
         algorithm.setup(self.problem)
         self.writer, self.reader, logbook = logged(open_file(None), self.problem)
         header = header_for(
-            self.problem, algorithm, algorithm, schedule.seed, schedule.order, self._rules(), Crew(), None, "s", None, None
+            self.problem,
+            algorithm,
+            algorithm,
+            schedule.seed,
+            schedule.order,
+            self._rules(),
+            Crew(),
+            None,
+            "s",
+            None,
+            None,
         )
         with self.writer.transaction():
             self.writer.header(header)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simulation.harness import Schedule, Simulation, check
 
 from evo.engine.dispatch import Dispatcher
 from evo.engine.ledger import Ledger
 from evo.engine.order import Strict
 from evo.engine.tally import Tally
+from simulation.harness import Schedule, Simulation, check
 
 SCHEDULES = 300
 
@@ -52,7 +52,14 @@ def test_strict_order_gives_one_record_whatever_goes_wrong(tmp_path: Path) -> No
         if not isinstance(troubled.order, Strict):
             continue
         calm = Schedule(
-            **{**vars(troubled), "faults": False, "poison": frozenset(), "restart": 0.0, "workers": 1, "snapshots": False}
+            **{
+                **vars(troubled),
+                "faults": False,
+                "poison": frozenset(),
+                "restart": 0.0,
+                "workers": 1,
+                "snapshots": False,
+            }
         )
         done = run(seed)
         if done.master.tally.failures:
