@@ -197,6 +197,8 @@ class FunctionEvaluator(Evaluator):
             if not isinstance(found, Evaluation):
                 raise EvaluationError(f"evaluate must return evo.Evaluation, got {type(found).__name__}")
             try:
+                if np.size(found.objectives) != k or np.size(found.measures) != m:
+                    raise ValueError  # numpy would spread one value over the row
                 objectives[row] = found.objectives
                 measures[row] = found.measures
             except ValueError:

@@ -48,7 +48,6 @@ class Bench:
         self._high = np.array([measure.high for measure in kit.problem.measures])
         self._rejecting = np.array([measure.outside == "reject" for measure in kit.problem.measures], dtype=bool)
         self._rejects = bool(self._rejecting.any())
-        self.widths = self._k, self._m
         self._evaluator.warm_up()
 
     def serve(self, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
@@ -74,6 +73,20 @@ class Bench:
             outcomes = self._measured(requests, made.genomes, made.owner, work, made.notes, made.failed, kept)
         outcomes.seconds = time.perf_counter() - started
         return outcomes, kept
+
+    def overdue(self, request: Requests, reason: str) -> Outcomes:
+        """What is to be said of one request that was interrupted."""
+        rows = 1 if request.make is None else 0
+        k, m = (0, 0) if request.fidelity == BORN else (self._k, self._m)
+        return Outcomes(
+            request.ids,
+            np.full((rows, k), np.nan),
+            np.full((rows, m), np.nan),
+            status=np.array([Status.TIMEOUT], dtype=np.uint8),
+            owner=None if rows else np.empty(0, np.int64),
+            genomes=None if rows else self._space.empty(0),
+            notes={0: Note(reason)},
+        )
 
     def _made(self, requests: Requests, work: Work) -> _Made:
         operator = self._kit.operators.get(requests.make or "")

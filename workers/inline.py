@@ -12,10 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import ClassVar
 
-import numpy as np
-
 from evo.evaluator import Resources
-from evo.records import Note, Outcomes, Status
 from evo.worker import Delivered, Event, Kit, Message, Ready, Workers
 from workers.evaluation import Bench
 
@@ -73,22 +70,12 @@ class Inline(Workers):
             if high - low > 1:  # one by one, so that only the overdue candidate pays
                 self._waiting.appendleft((replace(message, chunk=1), low))
                 return []
-            outcomes, artifacts = self._overdue(message, low), {}
+            reason = f"exceeded its deadline of {message.deadline:g} s"
+            outcomes, artifacts = self._bench.overdue(message.requests.take(slice(low, low + 1)), reason), {}
         final = high >= len(message.requests)
         if not final:
             self._waiting.appendleft((message, high))
         return [Delivered(0, message.id, outcomes, final, artifacts)]
-
-    def _overdue(self, message: Message, row: int) -> Outcomes:
-        assert self._bench is not None
-        k, m = self._bench.widths
-        return Outcomes(
-            message.requests.ids[row : row + 1],
-            np.full((1, k), np.nan),
-            np.full((1, m), np.nan),
-            status=np.array([Status.TIMEOUT], dtype=np.uint8),
-            notes={0: Note(f"exceeded its deadline of {message.deadline:g} s")},
-        )
 
     def kill(self, worker: int) -> None:
         """Forget what is queued; the process itself is the master's."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # CPU time is compared: nobody gets threads that the other has not
@@ -14,7 +15,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Meter", "cpu_of_tree", "show", "verdict"]
+__all__ = ["Meter", "cpu_of_tree", "ray_here", "show", "verdict"]
 
 _CONSOLE = Console(width=max(120, Console().width), highlight=False)
 _RAY = ("raylet", "gcs_server")
@@ -55,6 +56,20 @@ def cpu_of_tree() -> dict[str, float]:
     return spent
 
 
+@contextmanager
+def ray_here() -> Iterator[None]:
+    """One Ray of two cores for both sides."""
+    import logging
+
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
 @dataclass
 class Meter:
     """CPU per evaluation between the first and the last look, its own cost taken off.
@@ -63,12 +78,11 @@ class Meter:
     processes, compiling, first messages) does not count on either side.
     """
 
-    warm: float = 0.5
-    """Evaluations before this share of the budget are not measured."""
+    budget: float = 0.0
+    """Evaluations of the run; its first fifth is not measured."""
     _first: tuple[float, dict[str, float]] | None = None
     _last: tuple[float, dict[str, float]] | None = None
     _own: float = 0.0
-    _budget: float = field(default=0.0)
 
     def look(self, evaluations: float) -> None:
         """Note where the processes' clocks stand."""
@@ -95,7 +109,7 @@ class Meter:
 
     def update(self, totals: Mapping[str, Any]) -> None:
         """Look, once the run is under way."""
-        if totals["evaluations"] >= self.warm * self._budget:
+        if totals["evaluations"] >= self.budget / 5:
             self.look(totals["evaluations"])
 
     def finish(self, run: Any) -> None:

@@ -10,7 +10,6 @@ several rounds counts.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -76,7 +75,7 @@ def run(quick: bool) -> bool:
     """Print the table; whether evo is ahead everywhere."""
     rows, ahead = [], True
     for block, full in SIZES.items():
-        evaluations = full // (3 if quick else 1) // block * block
+        evaluations = full // (6 if quick else 1) // block * block
         sides: dict[str, Callable[[], None]] = {
             "evaluation": lambda b=block, n=evaluations: evaluation(b, n),
             "pyribs": lambda b=block, n=evaluations: ribs_loop(b, n),
@@ -85,26 +84,21 @@ def run(quick: bool) -> bool:
                 for log, text in (("none", "no log"), ("memory", "log in memory"), ("disk", "log on disk"))
             },
         }
-        best = dict.fromkeys(sides, math.inf)
         for side in sides.values():
             side()  # compiled, imported and cached before anything counts
-        for _ in range(3 if quick else 5):
-            for name, side in sides.items():
-                best[name] = min(best[name], cpu(side))
-        each = {name: seconds / evaluations * 1e6 for name, seconds in best.items()}
-        peer = each["pyribs"] - each["evaluation"]
-        for name in list(sides)[1:]:
-            loop = each[name] - each["evaluation"]
-            met = name == "pyribs" or loop < peer
-            ahead &= met
+        rounds = np.array([[cpu(side) for side in sides.values()] for _ in range(3 if quick else 5)])
+        each = rounds / evaluations * 1e6
+        loops = each[:, 1:] - each[:, :1]
+        ratios = np.median(loops / loops[:, :1], axis=0)  # of one round's sides: what slows a round slows both
+        for place, name in enumerate(list(sides)[1:]):
+            peer = name == "pyribs"
+            ahead &= peer or ratios[place] < 1
             rows.append(
                 (
                     f"{block:,}: {name}",
-                    f"{each[name]:.2f}",
-                    f"{loop:.2f}",
-                    "" if name == "pyribs" else f"{loop / peer:.2f}",
-                    "" if name == "pyribs" else "< 1",
-                    "" if name == "pyribs" else verdict(met),
+                    f"{each[:, place + 1].min():.2f}",
+                    f"{loops[:, place].min():.2f}",
+                    *(("", "", "") if peer else (f"{ratios[place]:.2f}", "< 1", verdict(ratios[place] < 1))),
                 )
             )
     show(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evo.algorithm import Algorithm, Turn
-from evo.algorithms.keeping import default_mutation, offer, starting_points
+from evo.algorithms.keeping import default_mutation, founders, offer
 from evo.algorithms.population import Population
 from evo.archive import Archive
 from evo.archives import Top
@@ -85,6 +85,8 @@ class Genetic(Algorithm):
         self._children = Population(problem.space, self._sign)
         self._pending: set[int] = set()
         self._left = self.population
+        self._given = problem.space.stack(list(problem.initial()))
+        self._founded = 0
         self.archive.setup(problem.space, problem.objectives, problem.measures)
 
     def ask(self, n: int, turn: Turn) -> Sequence[Requests]:
@@ -96,22 +98,15 @@ class Genetic(Algorithm):
             self._left -= n
         if n == 0:
             return ()
-        batches = self._breed(n, turn.rng) if len(self._members) else self._found(n, turn.rng)
+        founding = not len(self._members) or self._founded < len(self._given)
+        batches = self._found(n, turn.rng) if founding else self._breed(n, turn.rng)
         self._pending.update(range(turn.first_id, turn.first_id + n))
         return batches
 
     def _found(self, n: int, rng: np.random.Generator) -> Sequence[Requests]:
         assert self.mutation is not None
-        genomes, given = starting_points(self._problem, n, rng)
-        if not given:
-            return [Requests(genomes=genomes, operator="sample")]
-        kinds = len(self._problem.initial())
-        varied = self.mutation.vary([genomes[kinds:]], self._problem.space, rng)
-        batches = [
-            Requests(genomes=genomes[:kinds], operator="initial"),
-            Requests(genomes=varied, operator=self.mutation.label),
-        ]
-        return [batch for batch in batches if len(batch)]
+        asked, self._founded = self._founded, self._founded + n
+        return founders(self._given, asked, n, self.mutation, self._problem.space, rng)
 
     def _breed(self, n: int, rng: np.random.Generator) -> Sequence[Requests]:
         crossed = int(rng.binomial(n, self.crossover_rate)) if self.crossover is not None else 0
@@ -171,6 +166,7 @@ class Genetic(Algorithm):
             "children": self._children.state(),
             "pending": sorted(self._pending),
             "left": self._left,
+            "founded": self._founded,
             "archive": self.archive.state(),
         }
 
@@ -180,4 +176,5 @@ class Genetic(Algorithm):
         self._children.restore(state["children"])
         self._pending = set(state["pending"])
         self._left = state["left"]
+        self._founded = state["founded"]
         self.archive.restore(state["archive"])

@@ -1,17 +1,17 @@
-"""What algorithms with one main archive share: offering it the results that count."""
+"""What algorithms with one main archive share: what to begin with, and offering the results that count."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from evo.archive import Archive
-from evo.problem import Problem
-from evo.records import Change, Genomes, Results
+from evo.operator import Operator
+from evo.records import Change, Genomes, Requests, Results
 from evo.space import Space
 
-__all__ = ["default_mutation", "offer", "starting_points"]
+__all__ = ["default_mutation", "founders", "offer"]
 
 
 def offer(archive: Archive, results: Iterable[Results], reporting: str) -> list[Change]:
@@ -25,13 +25,28 @@ def offer(archive: Archive, results: Iterable[Results], reporting: str) -> list[
     return changes
 
 
-def starting_points(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Genomes, bool]:
-    """n genomes to begin with: (the problem's initial ones in turn, True), or (random ones, False)."""
-    given: Sequence[object] = problem.initial()
-    if len(given) == 0:
-        return problem.space.sample(n, rng), False
-    stacked = problem.space.stack(given)
-    return stacked[np.arange(n) % len(stacked)], True
+def founders(
+    given: Genomes, asked: int, n: int, operator: Operator, space: Space, rng: np.random.Generator
+) -> list[Requests]:
+    """n requests to begin with, after `asked` others: the given genomes once each, then their children; or random ones.
+
+    Args:
+        given: (g, ...) the problem's initial genomes.
+        asked: how many founders were asked for before.
+        n: how many are wanted now.
+        operator: makes the children.
+        space: where random genomes are drawn where none are given.
+        rng: for children and random genomes.
+    """
+    if not len(given):
+        return [Requests(genomes=space.sample(n, rng), operator="sample")]
+    fresh = given[asked : asked + n]
+    batches = [Requests(genomes=fresh, operator="initial")] if len(fresh) else []
+    if len(fresh) < n:
+        parents = given[np.arange(asked + len(fresh), asked + n) % len(given)]
+        children = operator.vary([parents] * operator.arity, space, rng)
+        batches.append(Requests(genomes=children, operator=operator.label))
+    return batches
 
 
 def default_mutation(space: Space) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evo.algorithm import Algorithm, Turn
-from evo.algorithms.keeping import default_mutation, offer, starting_points
+from evo.algorithms.keeping import default_mutation, founders, offer
 from evo.archive import Archive
 from evo.archives import Grid
 from evo.operator import Operator
@@ -21,8 +21,8 @@ __all__ = ["MapElites"]
 class MapElites(Algorithm):
     """Children of uniformly chosen elites compete for the cells their measures fall into (Mouret & Clune 2015).
 
-    While the archive is empty it asks for the problem's initial genomes and for children of them, or for random genomes
-    where the problem has none.
+    It begins with the problem's initial genomes, once each, and with children of them while the archive is empty; or
+    for random genomes where the problem has none.
 
     Args:
         shape: cells along each measure, for the default grid archive.
@@ -48,10 +48,11 @@ class MapElites(Algorithm):
 
     def setup(self, problem: Problem) -> None:
         """See `Algorithm.setup`."""
-        self._problem = problem
         self._space = problem.space
         self._reporting = problem.evaluator.reporting
         self._asked = 0
+        self._given = problem.space.stack(list(problem.initial()))
+        self._founders = len(self._given) or self.initial
         if self.operator is None:
             from evo.registry import build
 
@@ -62,17 +63,10 @@ class MapElites(Algorithm):
     def ask(self, n: int, turn: Turn) -> Sequence[Requests]:
         """n children of elites, or of the initial genomes while there are none."""
         asked, self._asked = self._asked, self._asked + n
-        if len(self.archive) and asked >= self.initial:
+        if len(self.archive) and asked >= self._founders:
             return [self._children(n, turn.rng)]
-        genomes, given = starting_points(self._problem, n, turn.rng)
-        if not given:
-            return [Requests(genomes=genomes, operator="sample")]
-        fresh = max(0, min(n, len(self._problem.initial()) - asked))
-        batches = [Requests(genomes=genomes[:fresh], operator="initial")] if fresh else []
-        if fresh < n:
-            parents = [genomes[fresh:]] * self.operator.arity  # type: ignore[union-attr]
-            batches.append(Requests(genomes=self._vary(parents, turn.rng), operator=self._name))
-        return batches
+        assert self.operator is not None
+        return founders(self._given, asked, n, self.operator, self._space, turn.rng)
 
     def _children(self, n: int, rng: np.random.Generator) -> Requests:
         assert self.operator is not None

@@ -144,6 +144,7 @@ def continued(
         master = master_for(problem, wrapped, header["seed"], order_from(spec["order"]), limits, logbook)
         before = reader.totals()
         replay(master, reader, snapshot=snapshot)
+        master.ended = limits.verdict(master.tally, problem)  # a rule that ended the run ends it still
         header["spec"] = {**spec, "budget": limits.describe(), "workers": people.describe()}
         with writer.transaction():
             writer.header(header)

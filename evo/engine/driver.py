@@ -59,6 +59,8 @@ class Driver:
         self._last_update = 0.0
         self._last_totals = 0.0
         self._last_snapshot = self._started
+        self._written: Mapping[str, Any] = {}
+        """The totals last written."""
 
     def elapsed(self) -> float:
         """Seconds over all sessions."""
@@ -110,23 +112,26 @@ class Driver:
             return
         if now - self._last_totals >= TOTALS_SECONDS:
             self._last_totals = now
-            with self._writer.transaction():
-                self._writer.totals(self.totals("running", ""))
+            self.write_totals("running", "")
         if now - self._last_snapshot >= self._snapshot_seconds:
             self.snapshot()
             self._last_snapshot = time.monotonic()
 
     def snapshot(self) -> None:
         """Keep a cache of the moves so far."""
-        if self._writer is not None:
+        if self._writer is not None and not self.master.torn:
             with self._writer.transaction():
                 self._writer.snapshot(self.master.seq, pack(self.master.state()))
 
     def write_totals(self, state: str, reason: str) -> None:
-        """Record how the session ended."""
+        """Record how the session ended; after a tick that was broken off, with the counts last written."""
         if self._writer is not None:
+            totals = self.totals(state, reason)
+            if self.master.torn:
+                totals = {**self._written, **{name: totals[name] for name in ("performed", "attempts", "elapsed", "workers")}}
             with self._writer.transaction():
-                self._writer.totals(self.totals(state, reason))
+                self._writer.totals({**totals, "state": state, "reason": reason})
+            self._written = totals
 
     def totals(self, state: str, reason: str) -> dict[str, Any]:
         """Where the run stands, for the totals table, monitors and people."""

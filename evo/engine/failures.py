@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from evo.records import Note, Outcomes, Requests, Status
+from evo.records import BORN, Note, Outcomes, Requests, Status
 from evo.space import Space
 
 __all__ = ["Blank", "Caution", "Failures", "Verdict", "failed"]
@@ -84,10 +84,11 @@ def failed(requests: Requests, status: Status, reason: str, blank: Blank) -> Out
     """Outcomes of requests that will not be tried again."""
     n = len(requests)
     rows = n if requests.make is None else 0
+    k, m = (0, 0) if requests.fidelity == BORN else (blank.objectives, blank.measures)
     return Outcomes(
         ids=requests.ids,
-        objectives=np.full((rows, blank.objectives), np.nan),
-        measures=np.full((rows, blank.measures), np.nan),
+        objectives=np.full((rows, k), np.nan),
+        measures=np.full((rows, m), np.nan),
         status=np.full(n, status, dtype=np.uint8),
         owner=None if requests.make is None else np.empty(0, np.int64),
         genomes=None if requests.make is None else blank.space.empty(0),

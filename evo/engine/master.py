@@ -7,10 +7,9 @@ due; then, and only then, act on it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,16 @@ from numpy.typing import NDArray
 from evo.algorithm import Algorithm, Turn
 from evo.engine.dispatch import Dispatcher
 from evo.engine.failures import Blank
-from evo.engine.keys import KeyTable, work_keys
 from evo.engine.ledger import Batch, Ledger
 from evo.engine.order import Arrival, Ask, Order, Tell, told_ids
 from evo.engine.queue import Queue
 from evo.engine.rules import Rules
+from evo.engine.sharing import Sharing
 from evo.engine.tally import Tally
 from evo.errors import EvaluationError, SpaceError
 from evo.evaluator import Fidelity, Resources
 from evo.problem import Problem
-from evo.records import BORN, Change, Outcomes, Requests, Results, Status
+from evo.records import BORN, Change, Outcomes, Requests, Results
 from evo.store.writer import RunWriter
 from evo.worker import Workers
 
@@ -76,6 +75,8 @@ class Master:
         """(state, reason) once the run is over."""
         self.draining = False
         """No further moves; what is under way is still collected and logged."""
+        self.torn = False
+        """A tick was broken off: the log is whole, but what is in memory is ahead of it."""
         self.on_changes: Callable[[Sequence[Change], Sequence[Results]], None] | None = None
         evaluator = problem.evaluator
         self.reporting = evaluator.reporting
@@ -83,9 +84,7 @@ class Master:
         self.blank = Blank(problem.space, len(problem.objectives), len(problem.measures))
         self.dispatcher: Dispatcher | None = None
         self._logbook = logbook
-        self._keys = KeyTable() if deduplicate else None
-        self._followers: dict[int, list[int]] = defaultdict(list)
-        self._spoiled: set[int] = set()
+        self._sharing = Sharing(problem, self.ledger, logbook.outcome) if deduplicate and logbook else None
         self._starved = False
         self._next_point = 0.0
         self._wants_needs = type(problem).needs is not Problem.needs
@@ -132,6 +131,7 @@ class Master:
         """One round: hear, log, move, act."""
         assert self.dispatcher is not None
         events = self._workers.poll(0.0 if self._due else self.dispatcher.wait())
+        self.torn = True
         with self._transaction():
             outcomes, artifacts = self.dispatcher.absorb(events)
             self._keep(artifacts)
@@ -140,6 +140,7 @@ class Master:
             self._log_attempts()
             if not self.draining:
                 self._advance()
+        self.torn = False
         if self.ended is None and not self.draining:
             self.dispatcher.pump()
 
@@ -176,6 +177,7 @@ class Master:
             if self._logbook:
                 state, reason = verdict
                 self._logbook.writer.event(self.seq, "end", {"state": state, "reason": reason})
+                self._logbook.writer.curve(self.seq, self.tally.evaluations, self._elapsed(), self.stats())
 
     def _room(self) -> dict[str, int]:
         assert self._queue is not None
@@ -205,10 +207,12 @@ class Master:
             self._logbook.writer.ask(self.seq, n, self.next_id - count, batches, room)
         self.seq += 1
         if batches:
-            block = self.ledger.add(self.seq - 1, batches, [self._earlier(batch) for batch in batches])
+            sharing = self._sharing
+            earlier = [sharing.earlier(batch) if sharing else None for batch in batches]
+            block = self.ledger.add(self.seq - 1, batches, earlier)
             if self._queue is not None:
                 for entry in block.batches:
-                    self._place(entry, None)
+                    self._place(entry)
         return batches
 
     def _number(self, batch: Requests) -> None:
@@ -270,101 +274,36 @@ class Master:
     def arrive(self, outcomes: Outcomes) -> list[Outcomes]:
         """Enter outcomes in the ledger; returns those that were news."""
         news = self.ledger.accept(outcomes)
-        if self._keys is not None:
+        if self._sharing is not None:
             for part in news:
-                if part.status is not None:
-                    bad = (part.status == Status.TIMEOUT) | (part.status == Status.CRASHED)
-                    self._spoiled.update(part.ids[bad].tolist())
+                self._sharing.heard(part)
         return news
 
     def _arrived(self, outcomes: Outcomes) -> None:
-        for part in self.arrive(outcomes):
-            if self._logbook:
-                self._logbook.writer.outcomes(self.seq, part)
-            if self._followers:
-                self._release(part)
+        """Enter and log outcomes, and what they answer."""
+        waiting = [outcomes]
+        while waiting:
+            for part in self.arrive(waiting.pop()):
+                if self._logbook:
+                    self._logbook.writer.outcomes(self.seq, part)
+                if self._sharing is not None:
+                    answers, heirs = self._sharing.release(part)
+                    waiting.extend(answers)
+                    for heir in heirs:
+                        assert self._queue is not None
+                        self._queue.put(heir)
 
-    def _release(self, part: Outcomes) -> None:
-        """Answer the requests that waited for this work, or let the first of them do it when it came to nothing."""
-        for row, request in enumerate(part.ids.tolist()):
-            followers = self._followers.pop(request, None)
-            if not followers:
-                continue
-            if request in self._spoiled:
-                self._hand_on(followers)
-                continue
-            one = part.take(np.array([row]))
-            for follower in followers:
-                self._arrived(_copied(one, request, follower))
-
-    def _hand_on(self, followers: list[int]) -> None:
-        heir, rest = followers[0], followers[1:]
-        batch = self.ledger.find(heir)
-        assert batch is not None
+    def _place(self, batch: Batch, rows: NDArray[np.int64] | None = None) -> None:
+        """Queue rows (default: all) for the workers, except those whose work an earlier request does."""
         assert self._queue is not None
-        row = np.array([heir - batch.first])
-        self._followers[heir].extend(rest)
-        self._redirect(batch, row)
-        self._queue.put(batch.requests.take(row))
-
-    # Equal work -------------------------------------------------------------------------------------------------------
-
-    def _earlier(self, requests: Requests) -> NDArray[np.int64] | None:
-        if self._keys is None:
-            return None
-        keys = work_keys(self.problem, requests)
-        if keys is None:
-            return None
-        earlier = self._keys.add(keys, requests.ids)
-        for row in np.flatnonzero(earlier >= 0):
-            if int(earlier[row]) in self._spoiled:
-                self._keys.replace(int(keys[row]), int(requests.ids[row]))
-                earlier[row] = -1
-        return earlier if (earlier >= 0).any() else None
-
-    def _redirect(self, batch: Batch, rows: NDArray[np.int64]) -> None:
-        """These rows do the work from now on."""
-        if self._keys is None:
-            return
-        keys = work_keys(self.problem, batch.requests.take(rows))
-        if keys is not None:
-            for key, row in zip(keys.tolist(), rows.tolist(), strict=True):
-                self._keys.replace(key, int(batch.requests.ids[row]))
-
-    def _place(self, batch: Batch, rows: NDArray[np.int64] | None) -> None:
-        """Queue rows for the workers, except those whose work an earlier request does."""
-        assert self._queue is not None
-        if batch.earlier is None:
+        if self._sharing is None or batch.earlier is None:
             self._queue.put(batch.requests if rows is None else batch.requests.take(rows))
             return
-        rows = np.arange(len(batch.requests)) if rows is None else rows
-        own = rows[batch.earlier[rows] < 0]
-        for row in rows[batch.earlier[rows] >= 0].tolist():
-            if not self._follow(batch, row, int(batch.earlier[row])):
-                own = np.append(own, row)
-                self._redirect(batch, np.array([row]))
+        own, answers = self._sharing.split(batch, np.arange(len(batch.requests)) if rows is None else rows)
         if len(own):
-            self._queue.put(batch.requests.take(np.sort(own)))
-
-    def _follow(self, batch: Batch, row: int, earlier: int) -> bool:
-        """Answer a row from an earlier request, now or when it is done; False when it must do the work itself."""
-        request = int(batch.requests.ids[row])
-        if earlier in self._spoiled:
-            return False
-        there = self.ledger.find(earlier)
-        if there is not None and not there.done[earlier - there.first]:
-            self._followers[earlier].append(request)
-            return True
-        if there is not None and there.untold:
-            found = next((part for part in there.arrived if (part.ids == earlier).any()), None)
-            if found is not None:
-                self._arrived(_copied(found.take(np.flatnonzero(found.ids == earlier)), earlier, request))
-                return True
-        logged = self._logbook.outcome(earlier) if self._logbook else None
-        if logged is None:
-            return False
-        self._arrived(_copied(logged, earlier, request))
-        return True
+            self._queue.put(batch.requests.take(own))
+        for answer in answers:
+            self._arrived(answer)
 
     # The log ----------------------------------------------------------------------------------------------------------
 
@@ -390,8 +329,7 @@ class Master:
             "starved": self._starved,
             "tally": self.tally.document(),
             "algorithm": self.algorithm.state(),
-            "keys": self._keys.state() if self._keys is not None else None,
-            "spoiled": sorted(self._spoiled),
+            "sharing": self._sharing.state() if self._sharing else None,
             "open": [
                 {
                     "seq": block.seq,
@@ -411,22 +349,10 @@ class Master:
         self._starved = state["starved"]
         self.tally = Tally.from_document(state["tally"])
         self.algorithm.restore(state["algorithm"])
-        if self._keys is not None and state["keys"] is not None:
-            self._keys.restore(state["keys"])
-        self._spoiled = set(state["spoiled"])
+        if self._sharing is not None:
+            self._sharing.restore(state["sharing"])
 
     def _told(self, batch: Batch) -> NDArray[np.int64]:
         here = [part.ids for part in batch.arrived]
         arrived = np.concatenate(here) if here else np.empty(0, np.int64)
         return np.setdiff1d(batch.requests.ids[batch.done], arrived)
-
-
-def _copied(one: Outcomes, earlier: int, request: int) -> Outcomes:
-    """The outcome of one request, as another's with the same work. Costs and counters are counted once."""
-    return replace(
-        one,
-        ids=np.array([request], dtype=np.int64),
-        same_as=np.array([earlier], dtype=np.int64),
-        notes={row: replace(note, counters={}, costs={}) for row, note in one.notes.items()},
-        seconds=0.0,
-    )

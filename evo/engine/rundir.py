@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +15,7 @@ from evo.store.reader import FILE_NAME
 __all__ = ["ARTIFACTS", "RunDir"]
 
 ARTIFACTS = "artifacts"
+LOCK = "lock"
 
 
 class RunDir:
@@ -30,6 +33,9 @@ class RunDir:
         elif not (self.path / FILE_NAME).is_file():
             raise RunError(f"{path}: no run here (expected {FILE_NAME}); evo runs lists the runs there are")
         self._lock = self._take_lock()
+        if create and _began(self.file):  # another master was faster
+            self.close()
+            self._refuse()
 
     @property
     def file(self) -> Path:
@@ -42,11 +48,9 @@ class RunDir:
         return self.path / ARTIFACTS
 
     def _create(self) -> None:
-        if (self.path / FILE_NAME).exists():
-            raise RunError(
-                f"{self.path}: a run is here already; take it up with evo resume {self.path}, or choose another"
-            )
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if _began(self.file):
+            self._refuse()
+        if self.path.is_dir() and not all(map(_left_behind, self.path.iterdir())):
             raise RunError(f"{self.path}: the directory is not empty; choose another run directory")
         try:
             (self.path / ARTIFACTS).mkdir(parents=True, exist_ok=True)
@@ -55,9 +59,12 @@ class RunDir:
                 f"{self.path}: cannot be created ({error.strerror}); choose a writable run directory"
             ) from error
 
+    def _refuse(self) -> None:
+        raise RunError(f"{self.path}: a run is here already; take it up with evo resume {self.path}, or choose another")
+
     def _take_lock(self) -> int:
         try:
-            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}); is the directory read-only?") from error
         try:
@@ -83,3 +90,22 @@ class RunDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _began(file: Path) -> bool:
+    """Whether a master wrote the run's header; one that was killed before leaves nothing worth keeping."""
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            found: bool = connection.execute("SELECT count(*) FROM header").fetchone() != (0,)
+            return found
+    except sqlite3.DatabaseError as error:
+        return "no such table" not in str(error)
+
+
+def _left_behind(path: Path) -> bool:
+    """Whether this is what a master leaves that was killed before it wrote anything."""
+    if path.name == ARTIFACTS:
+        return not any(path.iterdir())
+    return path.name == LOCK or path.name.startswith(FILE_NAME)

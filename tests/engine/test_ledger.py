@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evo
+from evo.engine.failures import Blank, failed
 from evo.engine.ledger import Ledger, join, results_of
-from evo.records import Note, Outcomes, Requests, Status
+from evo.records import BORN, Note, Outcomes, Requests, Status
 
 
 def plain(ids):
@@ -179,3 +181,25 @@ def test_metrics_that_only_some_pieces_have_are_filled():
 def test_candidates_asked_again_keep_their_ids():
     requests = Requests(genomes=np.zeros((2, 1)), candidate=np.array([5, 9]), ids=np.array([0, 1]))
     assert results_of(requests, plain([0, 1])).candidate.tolist() == [5, 9]
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_work_without_figures_joins_with_what_was_quarantined(made):
+    """Genomes that are only born have no objectives; a quarantined request of theirs must not have any either."""
+    ids = np.arange(2)
+    blank = Blank(evo.Box(0, 1, size=1), 1, 2)
+    if made:
+        batch = Requests(make="m", args=[{}, {}], fidelity=BORN, ids=ids)
+        born = Outcomes(ids[:1], np.empty((1, 0)), np.empty((1, 0)), owner=np.array([0]), genomes=np.zeros((1, 1)))
+    else:
+        batch = Requests(genomes=np.zeros((2, 1)), fidelity=BORN, ids=ids)
+        born = Outcomes(ids[:1], np.empty((1, 0)), np.empty((1, 0)))
+    lost = failed(batch.take(np.array([1])), Status.CRASHED, "signal 11", blank)
+    ledger = Ledger()
+    ledger.add(0, [batch], [None])
+    ledger.accept(born)
+    ledger.accept(lost)
+    results = ledger.take(ledger.oldest.batches[0])
+    assert results.status.tolist() == [0, Status.CRASHED]
+    assert len(results) == 1
+    assert results.objectives.shape == (1, 0)

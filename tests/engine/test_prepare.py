@@ -1,11 +1,13 @@
 """Four walks through the contracts: a preparation, an enumeration, rungs on common draws, a cascade with artifacts."""
 
+import time
+
 import numpy as np
 import pytest
 
 import evo
 from engine.searchers import Cascade, Enumeration, Rewrites, Rungs
-from engine.worlds import Kernels, Masks, Pruning, Squares, Weighted, canonical
+from engine.worlds import Kernels, Masks, Pruning, Shard, Squares, Weighted, canonical
 
 
 class StopHere(Exception):
@@ -138,6 +140,38 @@ def test_an_operator_that_nobody_has_fails_by_name():
     run = evo.search(Nothing(), Enumeration(total=30), evaluations=1000)
     assert run.failures["failed"] == 3
     assert "no operator named 'shard'" in next(run.reader.messages())
+
+
+class Hurried(evo.evaluator.FunctionEvaluator):
+    """A tenth of a second for each shard."""
+
+    fidelities = {"full": evo.Fidelity(deadline=0.1)}  # noqa: RUF012 - overrides a property
+
+
+class Sleepy(Squares):
+    """One shard never ends."""
+
+    @property
+    def evaluator(self):
+        return Hurried(self)
+
+    @property
+    def operators(self):
+        return {"shard": SleepyShard()}
+
+
+class SleepyShard(Shard):
+    def make(self, parents, args, space, work):
+        if args["start"] == 20:
+            time.sleep(5)
+        return super().make(parents, args, space, work)
+
+
+def test_a_shard_that_overruns_its_deadline_has_no_survivors_and_the_others_stand():
+    run = evo.search(Sleepy(), Enumeration(total=60), evaluations=1000)
+    assert run.failures["timeout"] == 1
+    assert run.counters == {"screened": 50}
+    assert run.frame().query("status == 'ok'")["number"].tolist() == [4, 6, 14, 16, 34, 36, 44, 46, 54, 56]
 
 
 # Several children a request -------------------------------------------------------------------------------------------

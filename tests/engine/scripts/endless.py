@@ -22,7 +22,7 @@ def go(folder: Path) -> evo.Run:
                 raise
     algorithm = evo.MapElites((6, 6), batch=20)
     options = {"message_seconds": 1e-4, "snapshot_seconds": 0.05}
-    return evo.search(Masks(), algorithm, evaluations=700, seed=21, run_dir=folder, **options)
+    return evo.search(Masks(), algorithm, evaluations=400, seed=21, run_dir=folder, **options)
 
 
 if __name__ == "__main__":
