@@ -32,7 +32,7 @@ from problems.projection import Sphere
 
 SHAPE = (100, 100)
 BUDGETS = (54_000, 108_000)
-ORDERS = ((540, 1), (540, 4), (128, 4), (64, 8))
+ORDERS = ((540, 1), (540, 4), (256, 2), (128, 4), (64, 8))
 """(block, lag) for --lags"""
 TOLERANCE = 0.5
 

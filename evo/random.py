@@ -32,4 +32,4 @@ def draw_rng(seed: int, purpose: str, draw: int) -> np.random.Generator:
 
 def _words(*numbers: int) -> Any:
     """The numbers as a seed; small ones in the form that numpy takes in fastest, to the same effect."""
-    return np.array(numbers, dtype=np.uint32) if 0 <= min(numbers) and max(numbers) <= _LARGEST_WORD else numbers
+    return np.array(numbers, dtype=np.uint32) if min(numbers) >= 0 and max(numbers) <= _LARGEST_WORD else numbers

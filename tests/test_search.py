@@ -100,7 +100,7 @@ def test_order_is_strict_by_the_algorithms_block_unless_said_otherwise():
     def order(**options):
         return evo.search(Bowl(), evo.Random(17), evaluations=60, **options).header["spec"]["order"]
 
-    assert order() == {"type": "strict", "block": 17, "lag": 4}
+    assert order() == {"type": "strict", "block": 17, "lag": 2}
     assert order(order=evo.Strict(block=5, lag=1)) == {"type": "strict", "block": 5, "lag": 1}
     assert order(order="arrival") == {"type": "arrival"}
 

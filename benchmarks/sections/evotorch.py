@@ -2,12 +2,13 @@
 
 EvoTorch: SNES on the sphere of ten numbers, `num_actors=2`, the population cut in two; no seed, for a seeded parallel
 problem cannot be built in 0.6.1. It keeps no record. evo: two Ray workers, the log on disk, the population as block:
-a genetic algorithm (one generation in flight, the same barrier) and random search with two blocks in flight. Start-up is
-not counted on either side: both are timed from a fifth of the evaluations on. The sides take turns.
+a genetic algorithm (one generation in flight, the same barrier) and random search with two blocks in flight. Start-up
+is not counted on either side: both are timed from a fifth of the evaluations on. The sides take turns.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -69,6 +70,7 @@ def torch_rate(population: int, evaluations: int) -> float:
     from evotorch.decorators import vectorized
 
     torch.set_num_threads(1)
+    logging.disable(logging.INFO)  # it announces each problem
 
     @vectorized
     def height(x: torch.Tensor) -> torch.Tensor:

@@ -22,15 +22,20 @@ spent = time.process_time() - start
 import json, importlib.metadata as metadata
 loaded = {{name.partition('.')[0] for name in set(sys.modules) - before}}
 owners = metadata.packages_distributions()
-ours = set(owners) - set(sys.stdlib_module_names)
-print(json.dumps([spent, sorted(loaded & ours - {{'evo', 'operators', 'problems', 'workers', '__editable___evo_0_1_0_finder'}})]))
+theirs = set(owners) - set(sys.stdlib_module_names)
+theirs -= {{"evo", "operators", "problems", "workers"}}
+print(json.dumps([spent, sorted(name for name in loaded & theirs if not name.startswith("__editable__"))]))
 """
 
 
 def measure(module: str, rounds: int) -> tuple[float, list[str]]:
     """(best CPU seconds, third-party packages)"""
     found = [
-        json.loads(subprocess.run([sys.executable, "-c", _PROGRAM.format(module=module)], check=True, capture_output=True).stdout)
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", _PROGRAM.format(module=module)], check=True, capture_output=True
+            ).stdout
+        )
         for _ in range(rounds)
     ]
     return min(one[0] for one in found), found[0][1]

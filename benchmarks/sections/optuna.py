@@ -1,7 +1,7 @@
 """A recorded random search beside Optuna on SQLite, wall time: the durable store that Optuna's users reach for first.
 
-Optuna: `RandomSampler`, ten floats, storage ``sqlite:///...``, `study.optimize` in one process. evo: random search on two
-Ray workers, messages of 1 and of 50 rows, everything logged in a run file on disk. The objective is a sum of squares.
+Optuna: `RandomSampler`, ten floats, storage ``sqlite:///...``, `study.optimize` in one process. evo: random search on
+two Ray workers, messages of 1 and of 50 rows, everything logged in a run file on disk. The objective is a sum of squares.
 Start-up is not counted: both sides are timed from a fifth of the evaluations on.
 """
 
@@ -47,11 +47,11 @@ def evo_rate(batch: int, evaluations: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         evo.search(
             PinnedSphere(batch),
-            evo.Random(batch),
+            evo.Random(),
             evaluations=evaluations,
             seed=1,
             workers=2,
-            order=Strict(batch, 8),
+            order=Strict(50, 4),
             message_seconds=1e-9 if batch == 1 else 0.1,
             run_dir=Path(folder) / "run",
             monitor=clock,

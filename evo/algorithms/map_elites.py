@@ -37,7 +37,7 @@ class MapElites(Algorithm):
         shape: Sequence[int] = (50, 50),
         *,
         operator: Operator | None = None,
-        batch: int = 540,
+        batch: int = 256,
         initial: int = 0,
         archive: Archive | None = None,
     ) -> None:

@@ -71,7 +71,7 @@ class Order(Section):
     block: Count | None = Field(
         default=None, description="strict: requests asked for at a time; null: the algorithm's own"
     )
-    lag: Count | None = Field(default=None, description="strict: blocks in flight; null: 4")
+    lag: Count | None = Field(default=None, description="strict: blocks in flight; null: 2")
 
     @model_validator(mode="before")
     @classmethod

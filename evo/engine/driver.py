@@ -128,7 +128,8 @@ class Driver:
         if self._writer is not None:
             totals = self.totals(state, reason)
             if self.master.torn:
-                totals = {**self._written, **{name: totals[name] for name in ("performed", "attempts", "elapsed", "workers")}}
+                kept = ("performed", "attempts", "elapsed", "workers")
+                totals = {**self._written, **{name: totals[name] for name in kept}}
             with self._writer.transaction():
                 self._writer.totals({**totals, "state": state, "reason": reason})
             self._written = totals

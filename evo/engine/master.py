@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evo.algorithm import Algorithm, Turn
 from evo.engine.dispatch import Dispatcher
 from evo.engine.failures import Blank
-from evo.engine.ledger import Batch, Ledger
+from evo.engine.ledger import Batch, Ledger, join
 from evo.engine.order import Arrival, Ask, Order, Tell, told_ids
 from evo.engine.queue import Queue
 from evo.engine.rules import Rules
@@ -302,8 +302,8 @@ class Master:
         own, answers = self._sharing.split(batch, np.arange(len(batch.requests)) if rows is None else rows)
         if len(own):
             self._queue.put(batch.requests.take(own))
-        for answer in answers:
-            self._arrived(answer)
+        if answers:
+            self._arrived(join(answers))
 
     # The log ----------------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class Strict:
     """
 
     block: int = 0
-    lag: int = 4
+    lag: int = 2
 
     def __post_init__(self) -> None:
         if self.block < 0 or self.lag < 1:

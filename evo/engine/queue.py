@@ -49,7 +49,17 @@ class Queue:
 
     def put(self, requests: Requests) -> None:
         """Queue a batch behind the others of its fidelity; what a worker need not see stays behind."""
-        requests = replace(requests, parents=None, candidate=None, operator="", source="", reserve=1.0)
+        requests = Requests(
+            requests.genomes,
+            fidelity=requests.fidelity,
+            draw=requests.draw,
+            params=requests.params,
+            needs=requests.needs,
+            make=requests.make,
+            args=requests.args,
+            inputs=requests.inputs,
+            ids=requests.ids,
+        )
         self._waiting.setdefault(requests.fidelity, deque()).append(requests)
         self._rows[requests.fidelity] = self.waiting(requests.fidelity) + len(requests)
         self._count += len(requests)

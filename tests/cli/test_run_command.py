@@ -49,7 +49,7 @@ def test_the_header_keeps_the_resolved_run_file(evo: Evo, config: Path) -> None:
     evo("run", config, "--run-dir", "here", "algorithm.operator.line_sigma=0.3")
     stored = RunReader.open(config.parent / "here").header()["config"]
     assert stored["algorithm"]["operator"] == {"type": "iso_line", "iso_sigma": 0.1, "line_sigma": 0.3}
-    assert stored["order"] == {"type": "strict", "block": 50, "lag": 4}
+    assert stored["order"] == {"type": "strict", "block": 50, "lag": 2}
 
 
 def test_an_existing_run_directory_is_refused_with_both_ways_out(evo: Evo, config: Path) -> None:
