@@ -7,6 +7,7 @@ that is how a run is resumed.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Turn:
     """The move's number in the log."""
     first_id: int
     """The id that the first request of this ask will get; the rest follow in order."""
+    budget: float = math.inf
+    """How many evaluations are left to be asked for: the reserves of what an ask gives may not add up to more."""
     room: Mapping[str, int] = field(default_factory=dict)
     """In arrival order: fidelity -> how many more requests it can take; a fidelity not named has no limit."""
 

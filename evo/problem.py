@@ -139,8 +139,10 @@ class Problem(Configured):
         """Hashes of the prepared artifacts (name -> hash) that work at `fidelity` needs on its worker."""
         return ()
 
-    def report(self, best: Best | None, run: Any) -> Mapping[str, float]:
+    def report(self, best: Best | None, run: Any) -> Mapping[str, Any]:
         """The world's own figures for `summary`, once at the end; the only place where held-out data is opened.
+
+        Numbers by name, or anything JSON-like (``{"failures": {"timeout": 3}}``).
 
         Args:
             best: the best candidate, None when nothing was measured.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BORN",
+    "PREPARE",
     "Change",
     "Genomes",
     "Note",
@@ -44,6 +45,9 @@ Genomes: TypeAlias = NDArray[Any]
 
 BORN = "born"
 """The fidelity that yields genomes without objectives, so that variation and evaluation may need other resources."""
+
+PREPARE = "prepare"
+"""The source of a problem's preparation: what it makes is known by name to `Problem.needs`."""
 
 _INDEX_BITS = 20
 MAX_CANDIDATES = 1 << _INDEX_BITS

@@ -141,8 +141,8 @@ class Run:
         return dict(self.totals.get("artifacts", {}))
 
     @property
-    def summary(self) -> dict[str, float]:
-        """The problem's own closing figures, by name; empty before the end."""
+    def summary(self) -> dict[str, Any]:
+        """The problem's own closing figures, by name, JSON-like; empty before the end."""
         return dict(self.totals.get("summary", {}))
 
     @property
@@ -157,11 +157,11 @@ class Run:
     def bests(self, k: int) -> list[Best]:
         """The k best distinct candidates among the main archive's elites and the best ever; the best first.
 
-        Genomes are None where the problem is not known.
+        Empty without an objective, which alone says what is better. Genomes are None where the problem is not known.
         """
         champion = self.best
         found = [] if champion is None else [champion]
-        if k <= len(found):
+        if k <= len(found) or not self.header["objectives"]:
             return found[:k]
         view = self.archive
         order = np.lexsort((view.candidate, -self.header["objectives"][0]["sign"] * view.objectives[:, 0]))
@@ -184,7 +184,7 @@ class Run:
 
     @property
     def archive(self) -> ArchiveView:
-        """The elites of the main archive, as of now."""
+        """The elites of the main archive, as of now; none where the algorithm keeps no archive."""
         names = list(self.header["archives"])
         return self._view(names[0] if names else "")
 
@@ -196,14 +196,25 @@ class Run:
     def _view(self, name: str) -> ArchiveView:
         from evo.store.view import ArchiveView
 
-        description = self.header["archives"].get(name, {})
-        if self._reader is None and self._live is not None and name == next(iter(self.header["archives"]), ""):
+        kept = self.header["archives"]
+        if not kept:
+            return self._nothing(name)
+        description = kept.get(name, {})
+        if self._reader is None and self._live is not None and name == next(iter(kept)):
             elites = self._live.elites()
             columns = elites.keys, elites.candidate, elites.objectives, elites.measures
             return ArchiveView(name, *columns, description, self.header, lambda _: elites.genomes)
         held = self.reader.archive(name)
         columns = held.keys, held.candidate, held.objectives, held.measures
         return ArchiveView(name, *columns, description, self.header, self._genomes)
+
+    def _nothing(self, name: str) -> ArchiveView:
+        from evo.store.view import ArchiveView
+
+        k, m = len(self.header["objectives"]), len(self.header["measures"])
+        none = np.empty(0, np.int64)
+        genomes = np.empty(0, dtype=object) if self.problem is None else self.problem.space.empty(0)
+        return ArchiveView(name, none, none, np.empty((0, k)), np.empty((0, m)), {}, self.header, lambda _: genomes)
 
     def _genomes(self, candidates: NDArray[np.int64]) -> Genomes:
         if self._reader is None:

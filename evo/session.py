@@ -98,6 +98,8 @@ def search(
     rules = Rules(evaluations, seconds, target, plateau, failures)
     if evaluations is None and seconds is None and target is None and plateau is None:
         raise ConfigError("no budget: give evaluations=, seconds=, target= or plateau=")
+    if not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed: expected a whole number of at least 0, got {seed!r}")
     crew = Crew.of(workers, backend, address=address, shape=shape, message_seconds=message_seconds, window=window)
     plan = fresh(
         problem,

@@ -75,7 +75,7 @@ class Filler:
         n = len(requests)
         requests.ids = np.arange(self.next_id, self.next_id + n, dtype=np.int64)
         with self.writer.transaction():
-            self.writer.ask(self.seq, n, self.next_id, [requests], {})
+            self.writer.ask(self.seq, n, self.next_id, [requests], {}, float("inf"))
         self.next_id += n
         self.seq += 1
         return requests

@@ -82,7 +82,7 @@ def test_the_best_of_a_minimised_objective_is_the_smallest():
     writer = RunWriter(filler.connection, problem.space)
     with writer.transaction():
         writer.header(header_of(problem, None, archives={"top": {"kind": "top", "k": 3}}))
-        writer.ask(0, 3, 0, [Requests(np.zeros((3, 2)), ids=np.arange(3))], {})
+        writer.ask(0, 3, 0, [Requests(np.zeros((3, 2)), ids=np.arange(3))], {}, np.inf)
         candidates = np.array([candidate_id(i) for i in (2, 0, 1)])
         writer.changes(0, [Change("top", np.arange(3), candidates, np.array([[1.0], [2.0], [3.0]]), np.empty((3, 0)))])
     run = Run(RunReader(filler.connection), problem)

@@ -1,8 +1,8 @@
 """A recorded random search beside Optuna on SQLite, wall time: the durable store that Optuna's users reach for first.
 
 Optuna: `RandomSampler`, ten floats, storage ``sqlite:///...``, `study.optimize` in one process. evo: random search on
-two Ray workers, messages of 1 and of 50 rows, everything logged in a run file on disk. The objective is a sum of squares.
-Start-up is not counted: both sides are timed from a fifth of the evaluations on.
+two Ray workers, messages of 1 and of 50 rows, everything logged in a run file on disk. The objective is a sum of
+squares. Start-up is not counted: both sides are timed from a fifth of the evaluations on.
 """
 
 from __future__ import annotations

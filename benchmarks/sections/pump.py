@@ -3,7 +3,7 @@
 Bare: two actors, two calls each under way, a call carries 50 genomes of 10 numbers (made by the driver's generator) and
 returns objectives and measures as numpy arrays; the driver waits, gets and sends again. It keeps nothing.
 evo: `evo.search` on two Ray workers, messages of 50 (`Strict(block=50, lag=8)` and a group of 50 rows), random search
-with a grid archive; everything is logged in a run file on disk. MAP-Elites, which also varies elites, is shown beside it.
+with a grid archive; everything is logged in a run file on disk. MAP-Elites, which also varies elites, stands beside it.
 
 CPU is that of the driver, the workers, raylet and the control server, between two looks in the steady state; what the
 looks cost is taken off. Both sides share one Ray and take turns; the ratio is the median over rounds.

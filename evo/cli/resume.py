@@ -42,15 +42,17 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print nothing but one JSON object, at the end.")] = False,
 ) -> None:
     """Go on with an interrupted run, or with a finished one on a larger budget."""
-    from evo.cli.closing import close, monitor
+    from evo.cli.closing import close, diverted, monitor
     from evo.session import resume as go_on
     from evo.store.reader import RunReader
 
-    header = RunReader.open(run).header()
     given = {"workers.count": workers, "workers.backend": backend, "workers.address": address}
     flags = [f"{key}={value}" for key, value in given.items() if value is not None]
-    options = changes(run, header, [*(overrides or ()), *flags])
-    close(go_on(run, **options, monitor=monitor(as_json), handle_signals=True), as_json)
+    with diverted(as_json):
+        header = RunReader.open(run).header()
+        options = changes(run, header, [*(overrides or ()), *flags])
+        found = go_on(run, **options, monitor=monitor(as_json), handle_signals=True)
+    close(found, as_json)
 
 
 def changes(run: Path, header: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evo.run import Run
 
 __all__ = ["claim", "run"]
 
@@ -24,14 +28,22 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print nothing but one JSON object, at the end.")] = False,
 ) -> None:
     """Start a search from a run file."""
-    from evo.cli.closing import close, monitor
+    from evo.cli.closing import close, diverted
+
+    given = {"workers.count": workers, "workers.backend": backend, "workers.address": address}
+    flags = [f"{key}={value}" for key, value in given.items() if value is not None]
+    with diverted(as_json):
+        found = _search(config, [*(overrides or ()), *flags], run_dir, as_json)
+    close(found, as_json)
+
+
+def _search(config: Path, overrides: Sequence[str], run_dir: Path | None, as_json: bool) -> Run:
+    from evo.cli.closing import monitor
     from evo.config import load_config
     from evo.errors import ConfigError, EvoError
     from evo.session import search
 
-    given = {"workers.count": workers, "workers.backend": backend, "workers.address": address}
-    flags = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings = load_config(config, [*(overrides or ()), *flags])
+    settings = load_config(config, overrides)
     problem, algorithm = settings.built
     resolved = {**settings.resolved(), "folder": str(config.parent.resolve())}  # where the user's modules are
     budget, stop, crew = settings.budget, settings.stop, settings.workers
@@ -42,7 +54,7 @@ def run(
         )
     directory = claim(run_dir, settings.name)
     try:
-        found = search(
+        return search(
             problem,
             algorithm,
             evaluations=budget.evaluations,
@@ -70,7 +82,6 @@ def run(
         with suppress(OSError):  # it is not empty: a run began, and stays
             directory.rmdir()
         raise
-    close(found, as_json)
 
 
 def claim(run_dir: Path | None, name: str) -> Path:

@@ -18,7 +18,9 @@ def runs(
     """List the runs in a folder: state, problem, evaluations, best, coverage, age."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from evo.cli.standing import ABANDONED, abandoned
     from evo.errors import RunError
     from evo.monitor.report import WIDE
     from evo.store.reader import FILE_NAME, RunReader
@@ -38,10 +40,12 @@ def runs(
             reader = RunReader.open(path.parent)
             header, totals = reader.header(), reader.totals()
         except RunError as error:
-            table.add_row(place, "unreadable", str(error))
+            table.add_row(Text(place), "unreadable", Text(str(error)))
             continue
         reader.connection.close()
-        table.add_row(place, *_facts(header, totals), _age(path))
+        state = str(totals.get("state", "running"))
+        state = ABANDONED if abandoned(path.parent, state) else state
+        table.add_row(*map(Text, (place, state, *_facts(header, totals), _age(path))))
     (Console() if sys.stdout.isatty() else Console(width=WIDE)).print(table)
 
 
@@ -49,7 +53,6 @@ def _facts(header: dict[str, Any], totals: dict[str, Any]) -> list[str]:
     best, stats = totals.get("best"), totals.get("stats") or {}
     coverage = stats.get("coverage")
     return [
-        str(totals.get("state", "running")),
         str(header.get("problem", "")),
         str(header.get("algorithm", "")),
         f"{totals.get('evaluations', 0.0):,.0f}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evo.run import Run
 
 __all__ = ["show"]
 
@@ -19,31 +23,45 @@ def show(
 ) -> None:
     """Show where a run stands, its best candidates and its failures. Reads only; a running search does not mind."""
     from rich.console import Console
-    from rich.text import Text
 
+    from evo.cli.closing import diverted
+    from evo.cli.standing import ABANDONED, abandoned
     from evo.monitor.report import WIDE, as_json, as_plain, print_report
-    from evo.monitor.showing import shown
-    from evo.records import candidate_name
     from evo.run import load
+    from evo.store.plain import document as text_of
 
-    held = load(run)
+    with diverted(json_):
+        held = load(run)
+        alone = abandoned(run, held.state)
+        if json_:
+            document = as_json(held, "interrupted" if alone else "")
+            if best > 1:
+                document["bests"] = [as_plain(held, one) for one in held.bests(best)]
     if json_:
-        document = as_json(held)
-        if best > 1:
-            document["bests"] = [as_plain(held, one) for one in held.bests(best)]
-        typer.echo(json.dumps(document, allow_nan=False))
+        typer.echo(text_of(document))
         return
     console = Console() if sys.stdout.isatty() else Console(width=WIDE)
-    print_report(held, console, picture=False)
-    if best == 1:
-        return
-    for rank, one in enumerate(held.bests(best), start=1):
+    print_report(held, console, picture=False, state=ABANDONED if alone else "")
+    if best > 1:
+        _print_bests(held, best, console)
+
+
+def _print_bests(run: Run, k: int, console: Console) -> None:
+    from rich.text import Text
+
+    from evo.monitor.report import figure
+    from evo.monitor.showing import shown_all
+    from evo.records import candidate_name
+
+    bests = run.bests(k)
+    known = [one.genome for one in bests if one.genome is not None]
+    texts = iter(shown_all(run, known) if known else ())
+    for rank, one in enumerate(bests, start=1):
         figures = {**one.objectives, **one.measures, **one.metrics}
-        text = ", ".join(
-            f"{name} {value:.8g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
-        )
-        console.print(f"\n{rank}. candidate {candidate_name(one.candidate)}: {text}", highlight=False, soft_wrap=True)
+        text = ", ".join(f"{name} {figure(value)}" for name, value in figures.items())
+        console.print(Text(f"\n{rank}. candidate {candidate_name(one.candidate)}: {text}"), soft_wrap=True)
         if one.genome is not None:
-            # only the first is worth a process of its own
-            genome = shown(held, one.genome)[0] if rank == 1 else json.dumps(as_plain(held, one)["genome"])
+            genome, note = next(texts)
             console.print(Text(genome), soft_wrap=True)
+            if note:
+                console.print(Text(f"as JSON: {note}", style="dim"), soft_wrap=True)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from evo.algorithm import Algorithm
+from evo.cluster.layout import check_layout
 from evo.engine.crew import Crew
 from evo.engine.master import Logbook, Master
 from evo.engine.order import Order, Strict, order_from
@@ -24,7 +25,7 @@ from evo.engine.prepare import Prepared, Seeded
 from evo.engine.replay import replay
 from evo.engine.rules import Rules
 from evo.engine.rundir import RunDir
-from evo.errors import ConfigError, RunError
+from evo.errors import ConfigError, ReplayMismatch, RunError
 from evo.evaluator import Resources
 from evo.problem import Problem
 from evo.records import Genomes
@@ -49,6 +50,12 @@ class Plan:
     before: Mapping[str, Any] = field(default_factory=dict)
     """Totals of earlier sessions."""
     resources: ExitStack = field(default_factory=ExitStack)
+
+    def forget(self) -> None:
+        """Leave no trace of a run that never began, so that its directory can be used again."""
+        if self.writer is not None and not self.before:
+            with self.writer.transaction():
+                self.writer.erase()
 
     def __enter__(self) -> Plan:
         return self
@@ -80,6 +87,7 @@ def fresh(
     Raises:
         ConfigError, RunError: see `evo.search`.
     """
+    check_layout()
     _check_problem(problem)
     chosen = algorithm if algorithm is not None else _default_algorithm(problem)
     if isinstance(order, Strict) and order.block == 0:
@@ -134,6 +142,7 @@ def continued(
                 "resume in Python with evo.resume(run_dir, problem=...)"
             )
         chosen = algorithm if algorithm is not None else registry.build("algorithms", spec["algorithm"])
+        _check_same(header, problem, chosen)
         if problem.evaluator.version() != header["evaluator"]:
             warnings.warn("the evaluator has changed since this run began; its old results stand", stacklevel=4)
         limits = Rules(**{**spec["budget"], **rules})
@@ -170,6 +179,43 @@ def _check_problem(problem: Problem) -> None:
         raise ConfigError(
             f"{type(problem).__name__}: the name {doubled[0]!r} is used twice among objectives and measures"
         )
+
+
+def _check_same(header: Mapping[str, Any], problem: Problem, algorithm: Algorithm) -> None:
+    """Refuse to go on with another problem or algorithm than the run began with, whatever a snapshot would allow."""
+    now = {"problem": _spec(problem), "algorithm": _spec(algorithm)}
+    for what, spec in now.items():
+        then = header["spec"][what]
+        if "unknown" not in spec and "unknown" not in then and _name(spec) != _name(then):
+            raise ReplayMismatch(
+                f"{what}: the run began with {_text(then)}, not {_text(spec)}; start a new run with it"
+            )
+    for what, then, found in (
+        ("objectives", header["objectives"], _objectives(problem)),
+        ("measures", header["measures"], _measures(problem)),
+    ):
+        if then != found:
+            raise ReplayMismatch(f"{what}: the run began with {then}, the problem now has {found}; start a new run")
+
+
+def _name(spec: Mapping[str, Any]) -> tuple[str, Any]:
+    """Class and parameters; the module may differ between a script and its import."""
+    return str(spec["type"]).rpartition(":")[2], spec["params"]
+
+
+def _text(spec: Mapping[str, Any]) -> str:
+    inside = ", ".join(f"{name}={value}" for name, value in spec["params"].items())
+    return f"{_name(spec)[0]}({inside})"
+
+
+def _objectives(problem: Problem) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name, "sign": one.sign, "worst": one.worst, "measured": one.measured} for one in problem.objectives
+    ]
+
+
+def _measures(problem: Problem) -> list[dict[str, Any]]:
+    return [{"name": one.name, "low": one.low, "high": one.high} for one in problem.measures]
 
 
 def _default_algorithm(problem: Problem) -> Algorithm:
@@ -282,11 +328,8 @@ def header_for(
         "config": config,
         "problem": registry.short_name(type(problem)),
         "algorithm": registry.short_name(type(algorithm)),
-        "objectives": [
-            {"name": one.name, "sign": one.sign, "worst": one.worst, "measured": one.measured}
-            for one in problem.objectives
-        ],
-        "measures": [{"name": one.name, "low": one.low, "high": one.high} for one in problem.measures],
+        "objectives": _objectives(problem),
+        "measures": _measures(problem),
         "archives": {name: archive.describe() for name, archive in wrapped.archives.items()},
         "reporting": problem.evaluator.reporting,
         "evaluator": problem.evaluator.version(),

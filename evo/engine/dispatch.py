@@ -213,7 +213,7 @@ class Dispatcher:
         worker = self._workers.pop(number)
         self._forget(number, worker)
         self.lost += 1
-        if not worker.ready:
+        if not worker.ready and not infrastructure:
             self._failed_starts += 1
             if self._failed_starts >= STARTS_IN_A_ROW:
                 raise WorkerError(f"workers cannot start ({self._failed_starts} tries in a row): {reason}")

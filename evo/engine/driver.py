@@ -54,7 +54,7 @@ class Driver:
         self._monitor = monitor
         self._started = time.monotonic()
         self._stopping = threading.Event()
-        self.summary: dict[str, float] = {}
+        self.summary: dict[str, Any] = {}
         self._interrupts = 0
         self._last_update = 0.0
         self._last_totals = 0.0
@@ -80,6 +80,8 @@ class Driver:
                 if self.master.ended is None:
                     self._drain()
             except KeyboardInterrupt:
+                if not handle_signals:
+                    raise
                 return "interrupted", "stopped at once; what was under way is done again on resume"
         if self.master.ended is not None:
             return self.master.ended

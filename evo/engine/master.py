@@ -73,6 +73,7 @@ class Master:
         self.next_id = 0
         self.ended: tuple[str, str] | None = None
         """(state, reason) once the run is over."""
+        self._news: list[tuple[Sequence[Change], Sequence[Results]]] = []
         self.draining = False
         """No further moves; what is under way is still collected and logged."""
         self.torn = False
@@ -80,7 +81,7 @@ class Master:
         self.on_changes: Callable[[Sequence[Change], Sequence[Results]], None] | None = None
         evaluator = problem.evaluator
         self.reporting = evaluator.reporting
-        self.fidelities: dict[str, Fidelity] = {BORN: Fidelity(), **evaluator.fidelities}
+        self.fidelities: dict[str, Fidelity] = {BORN: Fidelity(deadline=problem.deadline), **evaluator.fidelities}
         self.blank = Blank(problem.space, len(problem.objectives), len(problem.measures))
         self.dispatcher: Dispatcher | None = None
         self._logbook = logbook
@@ -143,6 +144,10 @@ class Master:
         self.torn = False
         if self.ended is None and not self.draining:
             self.dispatcher.pump()
+        news, self._news = self._news, []
+        for changes, results in news:  # told to others only when it is in the log
+            assert self.on_changes is not None
+            self.on_changes(changes, results)
 
     def _transaction(self) -> AbstractContextManager[None]:
         return self._logbook.writer.transaction(patient=True) if self._logbook else nullcontext()
@@ -158,16 +163,15 @@ class Master:
             free = self.dispatcher.free() if self.dispatcher and isinstance(self.order, Arrival) else 0
             move = self.order.next(self.ledger, room, self._starved, free)
             if isinstance(move, Ask):
-                self.ask(move.n, self._room() if isinstance(self.order, Arrival) else {})
+                self.ask(move.n, room, self._room() if isinstance(self.order, Arrival) else {})
             elif isinstance(move, Tell):
                 self.tell(move)
                 self._end(self.rules.verdict(self.tally, self.problem))
             else:
                 if not self.ledger.blocks:
-                    if room < 1:
-                        self._end(("finished", "budget spent"))
-                    elif self._starved:
-                        self._end(("finished", "the algorithm has nothing more to ask for"))
+                    spent = "budget spent" if room < 1 else "the algorithm has nothing more to ask for"
+                    if room < 1 or self._starved:
+                        self._end(self.rules.final(self.tally, spent))
                 return
         self._due = True
 
@@ -189,22 +193,22 @@ class Master:
 
     # Moves, the same live and repeated --------------------------------------------------------------------------------
 
-    def ask(self, n: int, room: Mapping[str, int], log: bool = True) -> Sequence[Requests]:
+    def ask(self, n: int, budget: float, room: Mapping[str, int], log: bool = True) -> Sequence[Requests]:
         """Make an ask: number what it gives, find equal work, log, queue."""
-        batches = [
-            batch for batch in self.algorithm.ask(n, Turn(self.seed, self.seq, self.next_id, room)) if len(batch)
-        ]
+        turn = Turn(self.seed, self.seq, self.next_id, budget, room)
+        batches = [batch for batch in self.algorithm.ask(n, turn) if len(batch)]
         count = sum(map(len, batches))
-        if count > n:
+        if count > n or sum(batch.reserve * len(batch) for batch in batches) > budget + 1e-9:
             raise EvaluationError(
-                f"{type(self.algorithm).__name__}.ask({n}) gave {count} requests; at most {n} are allowed"
+                f"{type(self.algorithm).__name__}.ask({n}) gave {count} requests with reserves of "
+                f"{sum(batch.reserve * len(batch) for batch in batches):g}; at most {n} and {budget:g} are allowed"
             )
         for batch in batches:
             self._number(batch)
         self._starved = not batches
         self.tally.asks(batches)
         if log and self._logbook:
-            self._logbook.writer.ask(self.seq, n, self.next_id - count, batches, room)
+            self._logbook.writer.ask(self.seq, n, self.next_id - count, batches, room, budget)
         self.seq += 1
         if batches:
             sharing = self._sharing
@@ -250,7 +254,7 @@ class Master:
             self._point()
         self.seq += 1
         if self.on_changes is not None and log:
-            self.on_changes(changes, results)
+            self._news.append((changes, results))
         return changes
 
     def _point(self) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from evo.algorithm import Algorithm, Turn
 from evo.archive import Archive
+from evo.errors import EvaluationError
 from evo.operator import Operator
 from evo.problem import Problem
-from evo.records import Change, Genomes, Requests, Results
+from evo.records import PREPARE, Change, Genomes, Requests, Results
 
 __all__ = ["Prepared", "Seeded"]
 
@@ -91,7 +94,7 @@ class _Before(Algorithm):
 class Prepared(_Before):
     """The problem's `prepare` requests first, all told, then the search."""
 
-    source = "prepare"
+    source = PREPARE
 
     def setup(self, problem: Problem) -> None:
         """Collect the problem's preparation."""
@@ -101,6 +104,15 @@ class Prepared(_Before):
             requests.reserve = 0.0
             self._left.append(requests)
         self._untold = sum(map(len, self._left))
+
+    def _passed(self, results: Sequence[Results], own: Sequence[Results]) -> Sequence[Results]:
+        for part in own:
+            for row in np.flatnonzero(part.status).tolist():
+                note = part.notes.get(row)
+                raise EvaluationError(
+                    f"the problem's preparation failed: {note.message if note else 'no reason given'}"
+                )
+        return super()._passed(results, own)
 
 
 class Seeded(_Before):

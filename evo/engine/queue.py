@@ -115,6 +115,8 @@ class Queue:
             return self._taken(requests, caution, 1 if caution == Caution.SPLIT else group)
         for name in reversed(list(self.fidelities)):  # the most faithful first: promotions free what waits for them
             segments = self._waiting.get(name)
+            if self.fidelities[name].exclusive and not idle:
+                continue  # a lease is taken for an evaluation, not for standing in line
             if segments and self._serves(shape, segments[0], leases):
                 requests = self._cut(segments, self.fidelities[name], self._share(name, shares))
                 self._rows[name] -= len(requests)
@@ -154,7 +156,7 @@ class Queue:
     def _cut(self, segments: deque[Requests], fidelity: Fidelity, wanted: int) -> Requests:
         """Up to `wanted` rows from the front that may travel together."""
         first = segments.popleft()
-        limit = min(wanted, _common_draw(first))
+        limit = min(wanted, _common_draw(first), _common_needs(first))
         if len(first) > limit:
             segments.appendleft(first.take(slice(limit, None)))
             return first.take(slice(0, limit))
@@ -179,10 +181,18 @@ def _common_draw(requests: Requests) -> int:
     return int(other[0]) if len(other) else len(requests)
 
 
+def _common_needs(requests: Requests) -> int:
+    """How many leading rows need the same artifacts as the first."""
+    others = (row for row, needs in enumerate(requests.needs) if needs != requests.needs[0])
+    return next(others, len(requests))
+
+
 def _joinable(first: Requests, other: Requests) -> bool:
     if first.make != other.make or dict(first.params) != dict(other.params):
         return False
-    if (first.draw is None) != (other.draw is None) or bool(first.needs) != bool(other.needs):
+    if (first.draw is None) != (other.draw is None) or first.needs[:1] != other.needs[:1]:
+        return False
+    if _common_needs(other) < len(other):
         return False
     return first.draw is None or (_common_draw(other) == len(other) and first.draw[0] == other.draw[0])  # type: ignore[index]
 

@@ -64,7 +64,7 @@ class _Arrivals:
 
 def _ask(master: Master, move: Move) -> None:
     first = master.next_id
-    batches = master.ask(move.n, move.room, log=False)
+    batches = master.ask(move.n, move.budget, move.room, log=False)
     blobs = [encode_requests(batch, master.problem.space) for batch in batches]
     if digest(blobs) != move.hash or first != move.first:
         raise ReplayMismatch(

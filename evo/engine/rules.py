@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evo.engine.tally import Tally
+from evo.errors import ConfigError
 from evo.problem import Problem
 
 __all__ = ["Rules"]
@@ -28,6 +29,19 @@ class Rules:
     """Stop after so many evaluations without a better best or a gain in an archive."""
     failures: int = 100
     """Stop when so many requests failed and none ever succeeded."""
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("evaluations", self.evaluations, lambda x: x >= 1 and x == int(x), "a whole number of at least 1"),
+            ("seconds", self.seconds, lambda x: x > 0, "a number above 0"),
+            ("plateau", self.plateau, lambda x: x > 0, "a number above 0"),
+            ("failures", self.failures, lambda x: x >= 1, "a number of at least 1"),
+        )
+        for name, value, good, expected in checks:
+            if value is not None and not (math.isfinite(value) and good(value)):
+                raise ConfigError(f"{name}: expected {expected}, got {value}")
+        if self.target is not None and math.isnan(self.target):
+            raise ConfigError("target: expected a number, got nan")
 
     def room(self, tally: Tally) -> float:
         """How many more evaluations may be asked for."""
@@ -53,6 +67,13 @@ class Rules:
         if tally.repeats_running >= REPEATS_TO_EXHAUSTION:
             return "stopped", f"the last {tally.repeats_running} requests repeated earlier work"
         return None
+
+    def final(self, tally: Tally, reason: str) -> tuple[str, str]:
+        """(state, reason) of a run that came to its end: a failure when nothing ever succeeded."""
+        failures = sum(tally.failures.values())
+        if failures and not tally.good:
+            return "failed", f"all {failures} evaluations failed: {tally.first_failure}"
+        return "finished", reason
 
     def describe(self) -> dict[str, Any]:
         """For the run's header."""

@@ -34,6 +34,8 @@ class Sharing:
         self._keys = KeyTable()
         self._followers: dict[int, list[int]] = defaultdict(list)
         self._spoiled: set[int] = set()
+        self._heirs: dict[int, int] = {}
+        """Spoiled request -> the one that does its work instead."""
 
     def earlier(self, requests: Requests) -> NDArray[np.int64] | None:
         """(n,) the earlier request that does each row's work, -1 for none; None when that holds for all rows."""
@@ -48,10 +50,19 @@ class Sharing:
         return earlier if (earlier >= 0).any() else None
 
     def heard(self, part: Outcomes) -> None:
-        """Take note of outcomes that cannot be shared."""
+        """Take note of outcomes that cannot be shared, and of who did another's work; live and in a replay alike."""
         if part.status is not None:
             bad = (part.status == Status.TIMEOUT) | (part.status == Status.CRASHED)
             self._spoiled.update(part.ids[bad].tolist())
+        batch = self._ledger.find(int(part.ids[0]))
+        if batch is None or batch.earlier is None:
+            return
+        rows = part.ids - batch.first
+        did = batch.earlier[rows] >= 0
+        if part.same_as is not None:
+            did &= part.same_as < 0
+        for row in rows[did].tolist():
+            self._inherit(batch, row)
 
     def split(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Outcomes]]:
         """(rows that do their work themselves, answers for those whose work is done); the others wait."""
@@ -70,8 +81,10 @@ class Sharing:
 
     def _follows(self, earlier: int, request: int, answers: list[Outcomes]) -> bool:
         """Whether a request is, or will be, answered by an earlier one."""
-        if earlier in self._spoiled:
-            return False
+        while earlier in self._spoiled:
+            if earlier not in self._heirs or self._heirs[earlier] == request:
+                return False
+            earlier = self._heirs[earlier]
         there = self._ledger.find(earlier)
         if there is not None and not there.done[earlier - there.first]:
             self._followers[earlier].append(request)
@@ -114,18 +127,26 @@ class Sharing:
 
     def _inherit(self, batch: Batch, row: int) -> None:
         """This row does its work from now on."""
+        assert batch.earlier is not None
+        request = int(batch.requests.ids[row])
+        leader = int(batch.earlier[row])
+        while self._heirs.get(leader, request) != request:
+            leader = self._heirs[leader]
+        self._heirs[leader] = request
         keys = work_keys(self._problem, batch.requests.take(np.array([row])))
         if keys is not None:
-            self._keys.replace(int(keys[0]), int(batch.requests.ids[row]))
+            self._keys.replace(int(keys[0]), request)
 
     def state(self) -> dict[str, Any]:
         """For a snapshot; who waits for whom follows from what is in flight."""
-        return {"keys": self._keys.state(), "spoiled": sorted(self._spoiled)}
+        heirs = [list(pair) for pair in self._heirs.items()]
+        return {"keys": self._keys.state(), "spoiled": sorted(self._spoiled), "heirs": heirs}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a `state`."""
         self._keys.restore(state["keys"])
         self._spoiled = set(state["spoiled"])
+        self._heirs = dict(map(tuple, state["heirs"]))
 
 
 def _copied(one: Outcomes, earlier: int, request: int) -> Outcomes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from evo.archive import Elites
 from evo.engine.build import Plan
 from evo.engine.driver import Driver, Monitor
 from evo.engine.rundir import ARTIFACTS
+from evo.errors import EvoError
 from evo.problem import Best
 from evo.records import Change, Results
 from evo.run import Run, load
@@ -58,7 +60,7 @@ class Sitting:
             self._monitor.start(plan.header)
         if self._on_elite is not None:
             master.on_changes = self._elites
-        state, reason = "interrupted", "stopped by an error"
+        state, reason, begun = "interrupted", "stopped by an error", False
         workers = plan.crew.hire(plan.directory / "ray.log" if plan.directory else None)
         if plan.writer is not None and not workers.restartable:
             plan.writer.patience = SHARED_SECONDS
@@ -72,11 +74,18 @@ class Sitting:
                 window=plan.crew.window,
                 elapsed=driver.elapsed,
             )
+            begun = True
             state, reason = driver.drive(handle_signals)
             driver.snapshot()
+        except EvoError as error:
+            state, reason = "failed", str(error)
+            raise
         finally:
             workers.close()
-            driver.write_totals(state, reason)
+            if begun or plan.before:
+                driver.write_totals(state, reason)
+            else:
+                plan.forget()
         self._report(state, reason)
         if self._monitor is not None:
             self._monitor.finish(self.run)
@@ -91,8 +100,10 @@ class Sitting:
     def _report(self, state: str, reason: str) -> None:
         """The problem's own closing figures, once the search itself is over."""
         if state in ("finished", "stopped"):
-            found = self._plan.master.problem.report(self.run.best, self.run)
-            self._driver.summary = {name: float(value) for name, value in found.items()}
+            try:
+                self._driver.summary = dict(self._plan.master.problem.report(self.run.best, self.run))
+            except Exception as error:  # noqa: BLE001 - the problem's own code; the search itself is safe and returned
+                warnings.warn(f"{type(error).__name__} in the problem's report: {error}", stacklevel=4)
             self._driver.write_totals(state, reason)
 
     def _elites(self, changes: Sequence[Change], results: Sequence[Results]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.problem import Problem
-from evo.records import Change, Requests, Results, Status
+from evo.records import PREPARE, Change, Requests, Results, Status
 
 __all__ = ["BestSoFar", "Tally"]
 
@@ -48,7 +48,7 @@ class Tally:
     counters: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
-    """name -> hash of what the work produced"""
+    """name -> hash of what the preparation made"""
     best: BestSoFar | None = None
     since_gain: float = 0.0
     """Evaluations since the best or an archive gained."""
@@ -64,7 +64,7 @@ class Tally:
 
     def tells(self, results: Sequence[Results], changes: Sequence[Change], problem: Problem, reporting: str) -> None:
         """Count what was told and what it changed."""
-        before = self.evaluations
+        before, repeats = self.evaluations, self.repeats
         gained = any(len(change.keys) for change in changes)
         accepted = self._accepted(results, changes)
         for part in results:
@@ -76,7 +76,8 @@ class Tally:
                 gained = True
         spent = self.evaluations - before
         self.since_gain = 0.0 if gained else self.since_gain + spent
-        self.repeats_running = 0 if spent else self.repeats_running + sum(len(part.requests) for part in results)
+        told = sum(len(part.requests) for part in results)
+        self.repeats_running = self.repeats_running + told if self.repeats - repeats == told else 0
 
     @staticmethod
     def _accepted(results: Sequence[Results], changes: Sequence[Change]) -> Any:
@@ -90,8 +91,8 @@ class Tally:
         repeated = 0 if part.same_as is None else int((part.same_as >= 0).sum())
         self.told += n
         self.repeats += repeated
-        self.reserved -= part.requests.reserve * n
-        self.evaluations += part.requests.reserve * (n - repeated)
+        self.reserved = round(self.reserved - part.requests.reserve * n, 9)
+        self.evaluations = round(self.evaluations + part.requests.reserve * (n - repeated), 9)
         bad = int(np.count_nonzero(part.status))
         self.good += n - bad if part.requests.reserve else 0
         if bad:
@@ -109,7 +110,8 @@ class Tally:
                 self.counters[name] = self.counters.get(name, 0) + amount
             for name, amount in note.costs.items():
                 self.costs[name] = self.costs.get(name, 0) + amount
-            self.artifacts.update(note.artifacts)
+            if part.requests.source == PREPARE:
+                self.artifacts.update(note.artifacts)
 
     def _operator(self, part: Results) -> dict[str, int] | None:
         name = part.requests.operator or part.requests.make

@@ -22,6 +22,7 @@ __all__ = ["Axis", "Curves", "HeatMap", "curves_of", "heatmap_of", "save"]
 _CURVES = {"best": "best", "coverage": "coverage", "qd_score": "QD score"}
 _POINTS = 2000
 """More points than pixels tell nothing and make pages heavy."""
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def heatmap_of(
     if view.description.get("kind") != "grid" or not shape:
         raise RunError(f"{run.name}: archive {view.name!r} is no grid, so it has no heat-map; its curves can be drawn")
     names = [one["name"] for one in header["objectives"]]
+    if not names:
+        raise RunError(f"{run.name}: no objective colours the cells, so there is no heat-map")
     if objective is not None and objective not in names:
         raise ConfigError(f"objective {objective!r}: expected one of {', '.join(names)}")
     column = names.index(objective) if objective is not None else 0
@@ -109,7 +112,7 @@ def heatmap_of(
     cells, first = np.unique(cell[order], return_index=True)
     size = [shape[axis] for axis in chosen[::-1]]
     values, candidate = np.full(math.prod(size), np.nan), np.full(math.prod(size), -1, dtype=np.int64)
-    values[cells] = view.objectives[order[first], column]
+    values[cells] = _drawable(view.objectives[order[first], column])
     candidate[cells] = view.candidate[order[first]]
     hidden = len(shape) - len(chosen)
     note = f"best over {hidden} further {'axis' if hidden == 1 else 'axes'}" if hidden else ""
@@ -153,7 +156,7 @@ def curves_of(run: Run) -> Curves:
     objective = next((one["name"] for one in run.header["objectives"]), "")
     series = {}
     for key, label in _CURVES.items():
-        values = np.array([_number(point.get(key)) for point in points])
+        values = _drawable(np.array([_number(point.get(key)) for point in points]))
         if np.isfinite(values).any():
             series[f"best {objective}" if key == "best" else label] = values
     evaluations = np.array([point["evaluations"] for point in points])
@@ -162,6 +165,11 @@ def curves_of(run: Run) -> Curves:
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
+
+
+def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, NaN for infinite ones; the largest floats a little less, for the span of an axis must be finite."""
+    return np.where(np.isfinite(values), np.clip(values, -_LARGEST, _LARGEST), np.nan)
 
 
 def _title(run: Run) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,12 +19,12 @@ from evo.monitor.showing import shown
 from evo.monitor.terminal import duration
 from evo.problem import Best
 from evo.records import candidate_name
-from evo.store.plain import finite
+from evo.store.plain import finite, line
 
 if TYPE_CHECKING:
     from evo.run import Run
 
-__all__ = ["WIDE", "as_json", "as_plain", "draw", "print_report"]
+__all__ = ["WIDE", "as_json", "as_plain", "draw", "figure", "print_report"]
 
 WIDE = 160
 """Columns where there is no terminal: a file does not wrap."""
@@ -31,12 +32,17 @@ _WIDTH = 600
 """Characters of a genome in the table."""
 
 
-def as_json(run: Run) -> dict[str, Any]:
-    """The run as a JSON-like document; no NaN in it."""
+def as_json(run: Run, state: str = "") -> dict[str, Any]:
+    """The run as a JSON-like document; None for what is not finite.
+
+    Args:
+        run: the run.
+        state: its state, where more is known than the run file says.
+    """
     totals = run.totals
     return {
         "run": str(run.dir) if run.dir is not None else run.name,
-        "state": run.state,
+        "state": state or run.state,
         "reason": run.reason,
         "problem": run.header.get("problem"),
         "algorithm": run.header.get("algorithm"),
@@ -69,44 +75,45 @@ def _named(run: Run, best: Mapping[str, Any]) -> dict[str, Any]:
     return {"candidate": name, "genome": best["genome"], **figures, "metrics": dict(best.get("metrics", {}))}
 
 
-def print_report(run: Run, console: Console | None = None, *, picture: bool = True) -> None:
+def print_report(run: Run, console: Console | None = None, *, picture: bool = True, state: str = "") -> None:
     """Print what was found and how it went; then draw it into the run directory and say where.
 
     Args:
         run: the run.
         console: where to; standard output unless given.
         picture: whether to draw, where the run has a directory and the extra is installed.
+        state: its state, where more is known than the run file says.
     """
     if console is None:
         console = Console() if sys.stdout.isatty() else Console(width=WIDE)
-    console.print(_overview(run))
+    console.print(_overview(run, state or run.state))
     if run.totals.get("operators"):
         console.print(_operators(run.totals["operators"]))
     for message, count in _messages(run):
         console.print(Text(f"  {count:,} x {message}", style="red"))
     if picture and run.dir is not None:
         for path in draw(run, run.dir):
-            console.print(f"picture: {path}", highlight=False, soft_wrap=True)
+            console.print(Text(f"picture: {path}"), soft_wrap=True)
     if run.dir is not None:
-        console.print(f"run: {run.dir}", highlight=False, soft_wrap=True)
+        console.print(Text(f"run: {run.dir}"), soft_wrap=True)
 
 
-def _overview(run: Run) -> Table:
+def _overview(run: Run, state: str) -> Table:
     totals, header, stats = run.totals, run.header, run.totals.get("stats") or {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
     table.add_column(overflow="fold")
     elapsed = float(totals.get("elapsed", 0.0))
     rate = f", {run.evaluations / elapsed:,.1f}/s" if elapsed > 0 else ""
-    table.add_row("problem", str(header.get("problem", "")))
-    table.add_row("algorithm", str(header.get("algorithm", "")))
+    table.add_row("problem", Text(str(header.get("problem", ""))))
+    table.add_row("algorithm", Text(str(header.get("algorithm", ""))))
     table.add_row("seed", str(run.seed))
-    table.add_row("state", run.state + (f": {run.reason}" if run.reason else ""))
+    table.add_row("state", Text(state + (f": {run.reason}" if run.reason else "")))
     table.add_row("evaluations", f"{run.evaluations:,.0f} in {duration(elapsed)}{rate}")
     if totals.get("repeats"):
         table.add_row("repeats", f"{totals['repeats']:,} answered without evaluating again")
-    for row in _best_rows(run):
-        table.add_row(*row)
+    for name, text in _best_rows(run):
+        table.add_row(name, text)
     if stats.get("coverage") is not None:
         table.add_row("coverage", f"{stats['coverage']:.2%}, {stats.get('elites', 0):,.0f} elites")
     if stats.get("qd_score") is not None:
@@ -114,21 +121,41 @@ def _overview(run: Run) -> Table:
     failures = {kind: count for kind, count in run.failures.items() if count}
     text = ", ".join(f"{count:,} {kind}" for kind, count in failures.items()) or "none"
     table.add_row("failures", Text(text, style="red" if failures else ""))
-    for name, value in {**run.summary, **run.counters, **run.costs}.items():
-        table.add_row(name, f"{value:,.8g}")
+    for name, value in _flat({**run.summary, **run.counters, **run.costs}):
+        table.add_row(Text(name), Text(figure(value, grouped=True)))
     return table
 
 
-def _best_rows(run: Run) -> list[tuple[str, Any]]:
+def _flat(figures: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value) of figures that may lie in figures: ``losses.validation``."""
+    for name, value in figures.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def figure(value: Any, *, grouped: bool = False) -> str:
+    """A figure as people read it; what is no number as it is, lists as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return line(value)
+    try:
+        return f"{value:,.8g}" if grouped else f"{value:.8g}"
+    except OverflowError:  # an integer beyond all floats
+        return line(value)
+
+
+def _best_rows(run: Run) -> list[tuple[str, Text]]:
     best = run.best
     if best is None:
-        return [("best", "nothing was measured")]
-    figures = ", ".join(f"{name} {value:.8g}" for name, value in {**best.objectives, **best.measures}.items())
+        return [("best", Text("nothing was measured"))]
+    figures = ", ".join(f"{name} {figure(value)}" for name, value in {**best.objectives, **best.measures}.items())
     text, note = shown(run, best.genome)
     if len(text) > _WIDTH:
         text = text[:_WIDTH].rstrip() + " ... (evo show prints all)"
-    rows: list[tuple[str, Any]] = [("best", f"{figures} (candidate {candidate_name(best.candidate)})")]
-    rows.append(("genome", Text(text)))
+    rows = [("best", Text(f"{figures} (candidate {candidate_name(best.candidate)})")), ("genome", Text(text))]
     return [*rows, ("", Text(f"as JSON: {note}", style="dim"))] if note else rows
 
 
@@ -140,7 +167,7 @@ def _operators(operators: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, counts in sorted(operators.items()):
         told, accepted = counts.get("told", 0), counts.get("accepted", 0)
         share = f"{accepted / told:.1%}" if told else ""
-        table.add_row(name or "(none)", f"{told:,}", f"{counts.get('failed', 0):,}", f"{accepted:,}", share)
+        table.add_row(Text(name or "(none)"), f"{told:,}", f"{counts.get('failed', 0):,}", f"{accepted:,}", share)
     return table
 
 

@@ -85,7 +85,7 @@ class Terminal:
         if self._live:
             self._live.update(self._panel(totals, now), refresh=True)
         else:
-            self._console.print(self._line(totals, now), highlight=False, soft_wrap=True)
+            self._console.print(Text(self._line(totals, now)), soft_wrap=True)
 
     def finish(self, run: Run) -> None:
         """The search ended; the panel gives way to one line."""
@@ -94,7 +94,7 @@ class Terminal:
             self._live = None
         totals = run.totals
         text = f"{totals.get('state', 'ended')}" + (f": {run.reason}" if run.reason else "")
-        self._console.print(f"{text}; {self._line(totals, self._clock(), over=True)}", highlight=False, soft_wrap=True)
+        self._console.print(Text(f"{text}; {self._line(totals, self._clock(), over=True)}"), soft_wrap=True)
 
     def close(self) -> None:
         """Give the terminal back, whatever happened."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from evo.errors import SpaceError
+from evo.json_text import read_json, write_json
 from evo.records import Genomes
 from evo.space import Space
 
 __all__ = ["Json", "canonical_json", "parse_json", "plain"]
-
-_LONG = 640  # digits; Python never limits integers shorter than this
-
 
 _Path = tuple["_Path", Any] | None  # the way to a part, written out only where something is wrong with it
 
@@ -30,7 +26,7 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         SpaceError: a part is NaN or infinite, or neither dict with text keys, list, tuple, text, number, bool nor None.
     """
-    return _write(plain(value)).encode("ascii")
+    return write_json(plain(value), canonical=True).encode("ascii")
 
 
 def plain(value: Any, name: str = "genome") -> Any:
@@ -74,31 +70,9 @@ def _name(path: _Path) -> str:
     return str(steps[-1]) + "".join(f"[{step!r}]" for step in reversed(steps[:-1]))
 
 
-def _write(value: Any) -> str:
-    try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except ValueError:  # Python writes no integer beyond sys.get_int_max_str_digits digits
-        return _write_long(value)
-
-
-def _write_long(value: Any) -> str:
-    """The same, for values that hold integers of thousands of digits."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{_write_long(value[key])}" for key in sorted(value)) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_write_long, value)) + "]"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{Decimal(value):f}"
-    return json.dumps(value)
-
-
 def parse_json(data: bytes) -> Any:
     """The value that `canonical_json` wrote."""
-    return json.loads(data, parse_int=_read_integer)
-
-
-def _read_integer(digits: str) -> int:
-    return int(digits) if len(digits) < _LONG else int(Decimal(digits))
+    return read_json(data)
 
 
 class Json(Space):

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from evo.json_text import read_json, write_json
+
 __all__ = ["pack", "unpack"]
 
 _LENGTH = struct.Struct("<I")
 _MARK = "\0"
 """Key of a header entry that stands for a buffer; no JSON-like value of a user carries it."""
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_SHORT = 1 << 63  # Python writes no integer of thousands of digits
 _quote = json.encoder.encode_basestring_ascii
 
 
@@ -37,7 +39,7 @@ def unpack(data: bytes) -> Any:
     """What `pack` wrote; arrays are read-only views of `data`."""
     (length,) = _LENGTH.unpack_from(data)
     start = _LENGTH.size
-    header = json.loads(data[start : start + length])
+    header = read_json(data[start : start + length])
     return _restore(header, data, start + length)
 
 
@@ -57,9 +59,9 @@ class _Writer:
             return f'{{"\\u0000":"bytes","n":{len(value)},"o":{self._append(value, len(value))}}}'
         if kind is str:
             return _quote(value)
-        if kind is int or (kind is float and math.isfinite(value)):
+        if (kind is int and -_SHORT < value < _SHORT) or (kind is float and math.isfinite(value)):
             return repr(value)
-        return _encode(self.plain(value))
+        return write_json(self.plain(value), canonical=True)
 
     def plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float | str):

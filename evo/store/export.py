@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "export", "formats"]
 
+_LONG = 1 << 63
+"""Python writes no integer of thousands of digits by itself."""
+
 Columns = dict[str, Any]
 """name -> values of one chunk; numbers as arrays, everything else as lists."""
 
@@ -164,7 +167,9 @@ def _rows(columns: Columns) -> Iterator[tuple[Any, ...]]:
 
 
 def _text(value: Any) -> Any:
-    return line(value) if isinstance(value, list | dict | bool) else value
+    if isinstance(value, list | dict | bool) or (isinstance(value, int) and abs(value) > _LONG):
+        return line(value)
+    return value
 
 
 def _write_csv(tables: Iterator[Columns], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import RunError
+from evo.json_text import read_json
 from evo.records import Change, Outcomes, Requests
 from evo.space import Space
 from evo.store.codec import decode_change, decode_outcomes, decode_requests
@@ -37,6 +38,7 @@ class Move:
     ids: NDArray[np.int64] | None
     room: dict[str, int]
     hash: bytes | None
+    budget: float
 
 
 def connect_read_only(run_dir: Path) -> sqlite3.Connection:
@@ -82,21 +84,22 @@ class RunReader:
         row = self.connection.execute("SELECT document FROM header").fetchone()
         if row is None:
             raise RunError("the run file is empty: its master died before the first tick; start the run again")
-        document: dict[str, Any] = json.loads(row[0])
+        document: dict[str, Any] = read_json(row[0])
         return document
 
     def totals(self) -> dict[str, Any]:
         """Where the run stands: state, evaluations, failures, best, operators; empty before the first tick."""
         row = self.connection.execute("SELECT document FROM totals").fetchone()
-        document: dict[str, Any] = json.loads(row[0]) if row else {}
+        document: dict[str, Any] = read_json(row[0]) if row else {}
         return document
 
     def moves(self, after: int = -1) -> Iterator[Move]:
         """The log from the move after `after`."""
         rows = self.connection.execute("SELECT * FROM moves WHERE seq > ? ORDER BY seq", (after,))
-        for seq, kind, n, first, count, ids, room, digest in rows:
+        for seq, kind, n, first, count, ids, room, digest, budget in rows:
             told = None if ids is None else np.frombuffer(ids, dtype=np.int64)
-            yield Move(seq, kind, n, first, count, told, json.loads(room) if room else {}, digest)
+            left = math.inf if budget is None else budget
+            yield Move(seq, kind, n, first, count, told, read_json(room) if room else {}, digest, left)
 
     def requests(self, low: int = 0, high: int = 2**62) -> Iterator[Requests]:
         """The batches that hold ids low..high, in id order."""
@@ -191,13 +194,13 @@ class RunReader:
     def curve(self) -> list[dict[str, float]]:
         """Points of the curves: seq, evaluations, elapsed and the archives' statistics."""
         rows = self.connection.execute("SELECT seq, evaluations, elapsed, stats FROM curves ORDER BY seq")
-        return [{"seq": s, "evaluations": e, "elapsed": t, **json.loads(stats)} for s, e, t, stats in rows]
+        return [{"seq": s, "evaluations": e, "elapsed": t, **read_json(stats)} for s, e, t, stats in rows]
 
     def events(self, kinds: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Events in order, of the given kinds only where some are given."""
         rows = self.connection.execute("SELECT seq, time, kind, detail FROM events ORDER BY id")
         return [
-            {"seq": seq, "time": time, "kind": kind, **json.loads(detail)}
+            {"seq": seq, "time": time, "kind": kind, **read_json(detail)}
             for seq, time, kind, detail in rows
             if not kinds or kind in kinds
         ]

@@ -13,7 +13,8 @@ CREATE TABLE moves (                  -- the log: repeating these moves rebuilds
     count INTEGER NOT NULL,           -- requests given by the ask; consecutive ids told
     ids BLOB,                         -- tell of ids that are not consecutive: int64 little-endian
     room TEXT,                        -- ask: the hints per fidelity, where there were any
-    hash BLOB                         -- ask: of the requests, without their ids
+    hash BLOB,                        -- ask: of the requests, without their ids
+    budget REAL                       -- ask: evaluations that were left, NULL for no limit
 );
 
 CREATE TABLE requests (               -- one row a homogeneous batch

@@ -66,10 +66,12 @@ class ArchiveView:
         if shape:
             cells = math.prod(shape)
             worst = first["worst"]
-            score = float(quality.sum() if worst is None else (quality - first["sign"] * worst).sum())
+            with np.errstate(over="ignore"):  # sums of the largest numbers there are have no finite value
+                score = float(quality.sum() if worst is None else (quality - first["sign"] * worst).sum())
             found |= {"coverage": len(self) / cells, "qd_score": score, "norm_qd_score": score / cells}
         found["best"] = first["sign"] * float(quality.max()) if len(self) else math.nan
-        found["mean"] = first["sign"] * float(quality.mean()) if len(self) else math.nan
+        with np.errstate(over="ignore"):
+            found["mean"] = first["sign"] * float(quality.mean()) if len(self) else math.nan
         return found
 
     def frame(self) -> Any:

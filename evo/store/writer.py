@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from evo.records import Change, Outcomes, Requests
 from evo.space import Space
 from evo.spaces.keys import row_keys
 from evo.store.codec import encode_change, encode_outcomes, encode_requests
+from evo.store.plain import document as text_of
 
 __all__ = ["SCHEMA_VERSION", "Attempt", "RunWriter", "digest", "open_file"]
 
@@ -52,7 +53,8 @@ def digest(blobs: Sequence[bytes]) -> bytes:
     for blob in blobs:
         whole = len(blob) // _STRIDE * _STRIDE if len(blob) > _LARGE else 0
         if whole:  # by the keys of its pieces: four times as fast
-            total.update(row_keys(np.frombuffer(blob, dtype="<u8", count=whole // 8).reshape(-1, _STRIDE // 8)))
+            words = np.frombuffer(blob, dtype="<u8", count=whole // 8).reshape(-1, _STRIDE // 8)
+            total.update(row_keys(words).tobytes())
         total.update(blob[whole:])
     return total.digest()
 
@@ -141,17 +143,32 @@ class RunWriter:
             with suppress(sqlite3.OperationalError):  # on a full disk the two files together are still the run
                 self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def erase(self) -> None:
+        """Take the header and the totals away: there is no run in this file."""
+        self._execute("DELETE FROM header")
+        self._execute("DELETE FROM totals")
+
     def header(self, document: Mapping[str, Any]) -> None:
         """The run's specification; replaces what was there."""
-        self._execute("INSERT OR REPLACE INTO header VALUES (0, ?)", (json.dumps(document),))
+        self._execute("INSERT OR REPLACE INTO header VALUES (0, ?)", (text_of(document),))
 
-    def ask(self, seq: int, n: int, first: int, batches: Sequence[Requests], room: Mapping[str, int]) -> None:
+    def ask(
+        self, seq: int, n: int, first: int, batches: Sequence[Requests], room: Mapping[str, int], budget: float
+    ) -> None:
         """An ask and the requests that it gave."""
         blobs = [encode_requests(batch, self._space) for batch in batches]
         count = sum(map(len, batches))
         self._execute(
-            "INSERT INTO moves VALUES (?, 'ask', ?, ?, ?, NULL, ?, ?)",
-            (seq, n, first, count, json.dumps(dict(room)) if room else None, digest(blobs)),
+            "INSERT INTO moves VALUES (?, 'ask', ?, ?, ?, NULL, ?, ?, ?)",
+            (
+                seq,
+                n,
+                first,
+                count,
+                text_of(dict(room)) if room else None,
+                digest(blobs),
+                None if math.isinf(budget) else budget,
+            ),
         )
         for batch, blob in zip(batches, blobs, strict=True):
             self._execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (int(batch.ids[0]), len(batch), seq, blob))
@@ -161,7 +178,7 @@ class RunWriter:
         n = len(ids)
         consecutive = n == 1 or (n > 1 and int(ids[-1]) - int(ids[0]) == n - 1 and bool((ids[1:] > ids[:-1]).all()))
         self._execute(
-            "INSERT INTO moves VALUES (?, 'tell', ?, ?, ?, ?, NULL, NULL)",
+            "INSERT INTO moves VALUES (?, 'tell', ?, ?, ?, ?, NULL, NULL, NULL)",
             (seq, n, int(ids[0]) if n else 0, n if consecutive else 0, None if consecutive else ids.tobytes()),
         )
 
@@ -185,12 +202,12 @@ class RunWriter:
     def curve(self, seq: int, evaluations: float, elapsed: float, stats: Mapping[str, float]) -> None:
         """A point of the curves."""
         self._execute(
-            "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", (seq, evaluations, elapsed, json.dumps(dict(stats)))
+            "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", (seq, evaluations, elapsed, text_of(dict(stats)))
         )
 
     def totals(self, document: Mapping[str, Any]) -> None:
         """Where the run stands."""
-        self._execute("INSERT OR REPLACE INTO totals VALUES (0, ?)", (json.dumps(document),))
+        self._execute("INSERT OR REPLACE INTO totals VALUES (0, ?)", (text_of(document),))
 
     def attempt(self, attempt: Attempt) -> None:
         """A message that ended."""
@@ -214,7 +231,7 @@ class RunWriter:
         """Something that happened, for people and for stop rules."""
         self._execute(
             "INSERT INTO events (seq, time, kind, detail) VALUES (?, ?, ?, ?)",
-            (seq, time.time(), kind, json.dumps(detail)),
+            (seq, time.time(), kind, text_of(detail)),
         )
 
     def artifact(self, digest: str, size: int, content: bytes | None) -> None:

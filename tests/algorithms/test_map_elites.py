@@ -74,7 +74,7 @@ def test_a_map_is_better_than_random_search():
 
 def test_while_everything_fails_it_goes_on_sampling():
     run = evo.search(Broken(), evo.MapElites((5,), batch=10), evaluations=60, seed=1, failures=1000)
-    assert (run.state, len(run.archive)) == ("finished", 0)
+    assert (run.state, len(run.archive)) == ("failed", 0)
     assert set(run.totals["operators"]) == {"sample"}
 
 

@@ -95,7 +95,7 @@ def test_a_joined_message_has_the_needs_and_arguments_of_its_rows():
             make="m",
             args=[{"i": i}],
             inputs=[np.full((1, 1), i)],
-            needs=[(f"a{i}",)],
+            needs=[("level database",)],
             ids=np.array([i]),
             fidelity="full",
         )
@@ -103,8 +103,16 @@ def test_a_joined_message_has_the_needs_and_arguments_of_its_rows():
     ]
     message, _, _ = take(queue_of(*batches, usual=1e-6))
     assert [one["i"] for one in message.args] == [0, 1, 2]
-    assert list(message.needs) == [("a0",), ("a1",), ("a2",)]
+    assert list(message.needs) == [("level database",)] * 3
     assert [one[0, 0] for one in message.inputs] == [0, 1, 2]
+
+
+def test_a_message_holds_one_set_of_needs():
+    binaries = asked(0, 6, needs=[("one",), ("one",), ("two",), ("two",), ("two",), ("one",)])
+    queue = queue_of(binaries, asked(6, 2, needs=[("one",), ("one",)]), usual=1e-6)
+    taken = [take(queue)[0].needs for _ in range(3)]
+    assert [sorted(set(needs)) for needs in taken] == [[("one",)], [("two",)], [("one",)]]
+    assert [len(needs) for needs in taken] == [2, 3, 3]
 
 
 def test_what_a_worker_need_not_see_stays_behind():

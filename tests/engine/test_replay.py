@@ -83,7 +83,7 @@ def test_a_snapshot_and_the_tail_are_the_full_replay(case, after, tmp_path):
         full.seq, full.next_id, full.ledger.open, full.ledger.waiting,
     )  # fmt: skip
     assert _keys(cached) == _keys(full)
-    asked, again = cached.ask(5, {}, log=False), full.ask(5, {}, log=False)
+    asked, again = cached.ask(5, 5.0, {}, log=False), full.ask(5, 5.0, {}, log=False)
     assert [one.ids.tolist() for one in asked] == [one.ids.tolist() for one in again]
     assert [_genomes(one) for one in asked] == [_genomes(one) for one in again]
     assert pack(cached.state()["algorithm"]) == pack(full.state()["algorithm"])

@@ -41,6 +41,23 @@ def test_the_target_is_reached_from_its_own_side(problem, value, over):
         assert verdict == ("stopped", "target 5 reached: 5")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"evaluations": math.nan}, {"evaluations": -3}, {"evaluations": 0.5}, {"seconds": 0}, {"plateau": -1},
+     {"failures": 0}, {"target": math.nan}, {"evaluations": math.inf}],
+)  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_refused_by_name(wrong):
+    with pytest.raises(evo.ConfigError, match=f"{next(iter(wrong))}: expected"):
+        Rules(**wrong)
+
+
+def test_a_run_in_which_nothing_succeeded_has_failed():
+    assert Rules().final(Tally(failures={"failed": 3}, first_failure="no"), "budget spent") == (
+        "failed", "all 3 evaluations failed: no",
+    )  # fmt: skip
+    assert Rules().final(Tally(failures={"failed": 3}, good=1), "budget spent") == ("finished", "budget spent")
+
+
 def test_no_best_reaches_no_target():
     assert Rules(target=-math.inf).verdict(Tally(), Up()) is None
 

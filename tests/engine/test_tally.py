@@ -104,7 +104,9 @@ def test_counters_costs_and_artifacts_are_summed_up():
     tally = count(results(0, [1, 2], notes={0: note, 1: note}))
     assert tally.counters == {"screened": 6}
     assert tally.costs == {"tokens": 10}
-    assert tally.artifacts == {"table": "abc"}
+    assert tally.artifacts == {}, "only what the preparation makes is known by name"
+    prepared = results(0, [1], notes={0: note}, source="prepare")
+    assert count(prepared).artifacts == {"table": "abc"}
 
 
 def test_operators_are_credited_with_what_entered_an_archive():
