@@ -7,6 +7,7 @@ the algorithm or another worker.
 from __future__ import annotations
 
 import inspect
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,22 @@ from numpy.typing import NDArray
 from evo.errors import EvaluationError
 from evo.random import draw_rng
 from evo.records import Genomes
-from evo.spec import Configured, qualified_name
+from evo.spec import Configured
+from evo.versions import version_of
 
 if TYPE_CHECKING:
     from evo.problem import Problem
 
-__all__ = ["Evaluation", "Evaluations", "Evaluator", "Fidelity", "FunctionEvaluator", "Resources", "Work"]
+__all__ = ["Evaluation", "Evaluations", "Evaluator", "Fidelity", "FunctionEvaluator", "Resources", "Work", "reason_of"]
+
+
+def reason_of(error: BaseException) -> str:
+    """Why users' code failed, as notes hold it: one line, then the traceback."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - part of the supervision boundary: an exception's own text is users' code too
+        text = "(it cannot say why: its __str__ raises)"
+    return f"{type(error).__name__}: {text}\n{''.join(traceback.format_exception(error))}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,10 @@ class Fidelity:
     concurrency: int = 1
     """How many evaluations one worker may hold at once (32 waiting network calls, one GPU run)."""
     group: int = 1
-    """Rows that must be evaluated together to give the same bits; messages are cut at its multiples."""
+    """Rows that are evaluated together, where a row's bits depend on its batch (matrix products): `evaluate_batch` gets
+    exactly so many rows of one batch in a row (the last call the rest), however messages are cut. Children of a `make`
+    request are evaluated with their siblings only. 1: any number at once, as each row has the same bits in any batch.
+    """
     exclusive: tuple[str, ...] = ()
     """Leases taken for one evaluation: ``("gpu",)`` while timing."""
     queue: int = 0
@@ -74,23 +88,24 @@ class Evaluation:
     measures: Sequence[float] | NDArray[np.float64] = ()
     """(m,)"""
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """Further figures: numbers become columns, anything else JSON-like."""
+    """Further figures: numbers become columns of floats (integers that a float cannot hold stay exact), text and
+    anything else JSON-like (arrays become lists) columns of objects."""
     artifacts: Mapping[str, bytes | Path] = field(default_factory=dict)
     """name -> content or file, kept by hash in the run."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    """Costs other than seconds: tokens, money."""
+    """Costs other than seconds: tokens, money; finite numbers."""
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """A batch of genomes, measured, in columns."""
+    """A batch of genomes, measured, in columns. They are copied, so an evaluator may use its buffers again."""
 
     objectives: NDArray[np.float64]
     """(n, k)"""
     measures: NDArray[np.float64] | None = None
     """(n, m)"""
     metrics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """name -> (n,)"""
+    """name -> (n,) numbers, text or JSON-like values"""
     failures: Mapping[int, str] = field(default_factory=dict)
     """row -> why this candidate failed; its other columns are ignored."""
     artifacts: Mapping[int, Mapping[str, bytes | Path]] = field(default_factory=dict)
@@ -109,15 +124,29 @@ class Work:
     """(n,) the draw of each row; all equal where the algorithm set a common one."""
     params: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, Path | bytes] = field(default_factory=dict)
-    """hash -> the needed artifacts: small ones as bytes, large ones as files."""
+    """hash -> what the rows need: small artifacts as bytes, large ones as files; `needed` gives those of one row."""
+    needs: Sequence[tuple[str, ...]] = ()
+    """Per row, hashes of the artifacts that it needs; empty for none."""
 
     def rng(self, row: int = 0, purpose: str = "evaluate") -> np.random.Generator:
         """The random stream of one row; equal draws give equal streams, whoever does the work."""
         return draw_rng(self.seed, purpose, int(self.draws[row]))
 
+    def needed(self, row: int = 0) -> list[Path | bytes]:
+        """The artifacts that one row needs, in the order of its request's `needs`."""
+        return [self.artifacts[digest] for digest in self.needs[row]] if self.needs else []
+
     def one(self, row: int) -> Work:
         """The same work seen from one row alone."""
-        return Work(self.seed, self.fidelity, self.draws[row : row + 1], self.params, self.artifacts)
+        return self.part(slice(row, row + 1))
+
+    def part(self, rows: slice | NDArray[np.int64]) -> Work:
+        """The same work seen from some rows, with the artifacts that these need."""
+        if not self.needs:
+            return Work(self.seed, self.fidelity, self.draws[rows], self.params, self.artifacts)
+        needs = self.needs[rows] if isinstance(rows, slice) else [self.needs[row] for row in rows]
+        artifacts = {digest: self.artifacts[digest] for row in needs for digest in row if digest in self.artifacts}
+        return Work(self.seed, self.fidelity, self.draws[rows], self.params, artifacts, needs)
 
 
 class Evaluator(Configured, ABC):
@@ -135,28 +164,31 @@ class Evaluator(Configured, ABC):
 
     @abstractmethod
     def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
-        """Measure (n, ...) genomes (read-only). Called on a worker.
+        """Measure (n, ...) genomes (read-only, or a copy where they are objects). Called on a worker.
 
-        Each row must get the same bits in any batch; where that cannot be, declare ``group`` in the fidelity. An
-        exception fails the rows that raise when measured one by one; a failure can also be returned.
+        Each row must get the same bits in any batch; where that cannot be, declare ``group`` in the fidelity. After an
+        exception (``sys.exit`` among them) the rows of that call are measured one by one, and those that raise again
+        have failed; in a group that raised, the others have the bits of a row alone. A failure can also be returned.
         """
 
     def warm_up(self) -> None:
         """Load models, data, compilers. Called once on each worker."""
 
     def version(self) -> str:
-        """Changes whenever the same genome could get another result: source, parameters and data."""
-        try:
-            source = inspect.getsource(type(self))
-        except (OSError, TypeError):
-            source = qualified_name(type(self))
-        import hashlib
+        """Changes whenever the same genome could get another result; a run that is resumed compares it.
 
-        return hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+        The default sees the source of the class and of what it inherits from, below evo's own bases, and the arguments
+        of the constructor (arrays by content). It does not see helper functions, files that are read, or libraries:
+        override it, or pass a number that you raise, where results hang on those.
+        """
+        return version_of(self)
 
 
 class FunctionEvaluator(Evaluator):
-    """Measures with the problem's own `evaluate` or `evaluate_batch`."""
+    """Measures with the problem's own `evaluate` or `evaluate_batch`.
+
+    Its version is of the problem's source and arguments, which are its own only argument.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -187,64 +219,56 @@ class FunctionEvaluator(Evaluator):
     def _one_by_one(self, genomes: Genomes, work: Work) -> Evaluations:
         k, m = self._widths
         n = len(genomes)
-        objectives, measures = np.empty((n, k)), np.empty((n, m))
-        metrics: dict[str, NDArray[Any]] = {}
-        artifacts, costs = {}, {}
+        objectives, measures = np.full((n, k), np.nan), np.full((n, m), np.nan)
+        metrics: dict[str, list[Any]] = {}
+        failures, artifacts, costs = {}, {}, {}
         evaluate: Any = self.problem.evaluate
         for row in range(n):
-            genome = genomes[row]
-            found = evaluate(genome, work.one(row)) if self._takes_work else evaluate(genome)
-            if not isinstance(found, Evaluation):
-                raise EvaluationError(f"evaluate must return evo.Evaluation, got {type(found).__name__}")
             try:
+                found = evaluate(genomes[row], work.one(row)) if self._takes_work else evaluate(genomes[row])
+                if not isinstance(found, Evaluation):
+                    raise EvaluationError(f"evaluate must return evo.Evaluation, got {type(found).__name__}")
                 if np.size(found.objectives) != k or np.size(found.measures) != m:
-                    raise ValueError  # numpy would spread one value over the row
-                objectives[row] = found.objectives
-                measures[row] = found.measures
-            except ValueError:
-                raise EvaluationError(
-                    f"evaluate returned objectives of shape {np.shape(found.objectives)} and measures of shape "
-                    f"{np.shape(found.measures)}; expected ({k},) and ({m},)"
-                ) from None
-            for name, value in found.metrics.items():
-                if name not in metrics:
-                    metrics[name] = _column(value, n)
-                metrics[name][row] = value
+                    raise EvaluationError(  # numpy would spread one value over the row
+                        f"evaluate returned objectives of shape {np.shape(found.objectives)} and measures of shape "
+                        f"{np.shape(found.measures)}; expected ({k},) and ({m},)"
+                    )
+                objectives[row], measures[row] = found.objectives, found.measures
+                for name, value in found.metrics.items():
+                    metrics.setdefault(name, [None] * n)[row] = value
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary, so that the others stand
+                failures[row] = reason_of(error)
+                continue
             if found.artifacts:
                 artifacts[row] = found.artifacts
             if found.costs:
                 costs[row] = found.costs
-        return Evaluations(objectives, measures, metrics, artifacts=artifacts, costs=costs)
-
-    def version(self) -> str:
-        """Of the problem's source and parameters."""
-        try:
-            source = inspect.getsource(type(self.problem))
-        except (OSError, TypeError):
-            source = qualified_name(type(self.problem))
-        import hashlib
-
-        return hashlib.blake2b(f"{source}{self.problem._arguments!r}".encode(), digest_size=8).hexdigest()
+        columns = {name: _column(values) for name, values in metrics.items()}
+        return Evaluations(objectives, measures, columns, failures, artifacts, costs)
 
 
-def _column(value: Any, n: int) -> NDArray[Any]:
-    if isinstance(value, bool | int | float | np.number):
-        return np.full(n, np.nan)
-    return np.full(n, None, dtype=object)
+def _column(values: list[Any]) -> NDArray[Any]:
+    """One value a row; workers make it a column of floats where it is one."""
+    if all(type(value) is float for value in values):
+        return np.array(values)
+    column = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):  # one by one: a list of lists must not be taken for rows
+        column[row] = value
+    return column
 
 
 def _as_evaluations(found: Any, problem: Problem) -> Evaluations:
     if isinstance(found, Evaluations):
         return found
     if isinstance(found, Sequence) and all(isinstance(one, Evaluation) for one in found):
-        metrics: dict[str, NDArray[Any]] = {}
+        metrics: dict[str, list[Any]] = {}
         for row, one in enumerate(found):
             for name, value in one.metrics.items():
-                metrics.setdefault(name, _column(value, len(found)))[row] = value
+                metrics.setdefault(name, [None] * len(found))[row] = value
         return Evaluations(
             np.array([one.objectives for one in found], dtype=np.float64).reshape(len(found), -1),
             np.array([one.measures for one in found], dtype=np.float64).reshape(len(found), -1),
-            metrics,
+            {name: _column(values) for name, values in metrics.items()},
             artifacts={row: one.artifacts for row, one in enumerate(found) if one.artifacts},
             costs={row: one.costs for row, one in enumerate(found) if one.costs},
         )

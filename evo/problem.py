@@ -94,12 +94,15 @@ class Problem(Configured):
     deduplicate: bool | None = None
     """Whether equal work is done once; None: yes unless the space is continuous."""
     deadline: float = 3600.0
-    """Seconds that `evaluate` may take for one genome before its worker is ended."""
+    """Seconds that `evaluate` may take for one genome before its worker is ended. In-process work is interrupted, but
+    Python code only, and not where the search runs in a thread (`evo.start`): there no deadline is kept."""
     nonfinite: Literal["drop", "refuse"] = "drop"
     """What is not finite: ``drop`` counts the candidate as invalid, ``refuse`` stops the run."""
 
     def evaluate(self, genome: Any) -> Any:
-        """Measure one genome (read-only). Runs on a worker.
+        """Measure one genome (read-only; a copy where it is JSON-like). Runs on a worker.
+
+        What it raises (``sys.exit`` too) fails this genome alone.
 
         May take a second parameter, the `evo.Work` (draw, random stream, fidelity, artifacts).
 

@@ -88,7 +88,8 @@ class Status(IntEnum):
 class Requests:
     """One homogeneous batch of n units of work.
 
-    Algorithms fill everything but `ids`, which the master assigns (``turn.first_id`` tells the first in advance).
+    Algorithms fill everything but `ids`, which the master assigns (``turn.first_id`` tells the first in advance). Its
+    length n is that of `genomes`, without them that of `args`, without those that of `inputs`.
     """
 
     genomes: Genomes | None = None
@@ -123,7 +124,7 @@ class Requests:
     def __len__(self) -> int:
         if self.genomes is not None:
             return len(self.genomes)
-        return len(self.args)
+        return len(self.args) or len(self.inputs)
 
     @property
     def draws(self) -> NDArray[np.int64]:

@@ -94,7 +94,7 @@ def test_turned_objectives_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_preparation_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(evo.EvaluationError, match="preparation failed: .*no operator named 'absent'"):
+    with pytest.raises(evo.EvaluationError, match=r"preparation failed: .*no operator named 'absent'"):
         search(tmp_path / "run", Unprepared())
     assert evo.load(tmp_path / "run", Unprepared()).state == "failed"
 

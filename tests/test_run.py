@@ -281,3 +281,53 @@ def test_the_canonical_form_of_a_search_repeats(searched, tmp_path):
     assert kinds.count("result") == 1500
     assert kinds.count("elite") == len(searched.archive)
     assert str(Path.cwd()) not in first.decode()
+
+
+class Counting(evo.Algorithm):
+    """Asks for genomes and keeps nothing."""
+
+    block = 10
+    archives = {}  # noqa: RUF012
+
+    def setup(self, problem):
+        self.space = problem.space
+
+    def ask(self, n, turn):
+        return [Requests(self.space.sample(n, np.random.default_rng(turn.seq)))]
+
+    def tell(self, results, turn):
+        return ()
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+
+class Aimless(Problem):
+    """Nothing to optimise: work is done and counted."""
+
+    space = Box(-1.0, 1.0, size=2)
+
+    def evaluate(self, genome):
+        return evo.Evaluation([])
+
+
+class Aiming(Aimless):
+    objectives = (Minimize("error"),)
+
+    def evaluate(self, genome):
+        return evo.Evaluation([abs(genome[0])])
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("problem", [Aimless, Aiming])
+def test_a_run_without_archives_or_objectives_has_none_of_them(problem, log):
+    run = evo.search(problem(), Counting(), evaluations=30, log=log)
+    assert run.evaluations == 30
+    assert (len(run.archive), run.archives, len(run.archive.genomes)) == (0, {}, 0)
+    assert run.archive.objectives.shape == (0, len(problem.objectives))
+    assert len(run.bests(3)) == len(problem.objectives)
+    assert "0" in repr(run.archive)
+    assert "30 evaluations" in repr(run)

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
+import math
 import time
-import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import EvaluationError
-from evo.evaluator import Evaluations, Work
-from evo.records import BORN, Genomes, Note, Outcomes, Requests, Status
+from evo.evaluator import Work, reason_of
+from evo.operator import Births
+from evo.records import BORN, MAX_CANDIDATES, Genomes, Note, Outcomes, Requests, Status
 from evo.worker import Kit, Message
+from workers.artifacts import keep, needed
+from workers.checking import Found, amounts, checked, contents, joined
 
 __all__ = ["Bench"]
-
-INLINE_ARTIFACT = 1 << 20
-"""Artifacts up to this many bytes travel in messages and live in the run file; larger ones become files."""
 
 
 @dataclass
 class _Made:
     """What the operators made for each request, before measuring."""
 
-    genomes: Genomes
-    owner: NDArray[np.int64]
+    batches: list[Genomes]
+    """Per request, its children."""
     notes: dict[int, Note] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
-    artifacts: dict[str, bytes] = field(default_factory=dict)
 
 
 class Bench:
-    """A worker's workplace: the problem warmed up, ready to serve messages."""
+    """A worker's workplace: the problem and the operators warmed up, ready to serve messages.
+
+    Users' code (an evaluator, an operator) may raise or call ``sys.exit``, return what it should not, or name files
+    that are not there: the rows concerned have failed, with the reason in their notes. What raises for a batch is
+    repeated group by group, and in the group that raises again row by row, so that only the rows at fault fail; the
+    others of that group then have the bits of a row measured alone.
+    """
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._space = kit.problem.space
         self._evaluator = kit.problem.evaluator
+        self._groups = {name: fidelity.group for name, fidelity in self._evaluator.fidelities.items()}
         self._k = len(kit.problem.objectives)
         self._m = len(kit.problem.measures)
         self._low = np.array([measure.low for measure in kit.problem.measures])
@@ -49,6 +52,12 @@ class Bench:
         self._rejecting = np.array([measure.outside == "reject" for measure in kit.problem.measures], dtype=bool)
         self._rejects = bool(self._rejecting.any())
         self._evaluator.warm_up()
+        for operator in {id(operator): operator for operator in kit.operators.values()}.values():
+            operator.warm_up()
+
+    def group(self, fidelity: str) -> int:
+        """Rows that are evaluated together at a fidelity."""
+        return self._groups.get(fidelity, 1)
 
     def serve(self, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
         """Rows low..high of a message: (outcomes, small artifacts by hash)."""
@@ -56,21 +65,10 @@ class Bench:
         requests = message.requests
         if low > 0 or high < len(requests):
             requests = requests.take(slice(low, high))
-        work = Work(
-            self._kit.seed,
-            requests.fidelity,
-            requests.draws,
-            requests.params,
-            self._artifacts(requests, message.artifacts),
-        )
+        artifacts = needed(requests, message.artifacts, self._kit.artifacts) if requests.needs else {}
+        work = Work(self._kit.seed, requests.fidelity, requests.draws, requests.params, artifacts, needs=requests.needs)
         kept: dict[str, bytes] = {}
-        if requests.make is None:
-            assert requests.genomes is not None
-            outcomes = self._measured(requests, requests.genomes, None, work, {}, {}, kept)
-        else:
-            made = self._made(requests, work)
-            kept.update(made.artifacts)
-            outcomes = self._measured(requests, made.genomes, made.owner, work, made.notes, made.failed, kept)
+        outcomes = (self._measured if requests.make is None else self._bred)(requests, work, kept)
         outcomes.seconds = time.perf_counter() - started
         return outcomes, kept
 
@@ -88,150 +86,186 @@ class Bench:
             notes={0: Note(reason)},
         )
 
-    def _made(self, requests: Requests, work: Work) -> _Made:
-        operator = self._kit.operators.get(requests.make or "")
-        batches: list[Genomes] = []
-        made = _Made(self._space.empty(0), np.empty(0, np.int64))
-        counts = np.zeros(len(requests), dtype=np.int64)
-        for row in range(len(requests)):
-            parents = requests.inputs[row] if requests.inputs else self._space.empty(0)
-            args = requests.args[row] if requests.args else {}
-            try:
-                if operator is None:
-                    raise EvaluationError(f"no operator named {requests.make!r} was shipped to the workers")
-                births = operator.make(parents, args, self._space, work.one(row))
-            except Exception as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
-                made.failed[row] = _reason(error)
-                continue
-            counts[row] = len(births.genomes)
-            batches.append(births.genomes)
-            hashes = self._keep(births.artifacts, made.artifacts)
-            if births.counters or births.costs or hashes or births.message:
-                made.notes[row] = Note(births.message, dict(births.counters), dict(births.costs), hashes)
-        if batches:
-            made.genomes = np.concatenate(batches)
-        made.owner = np.repeat(np.arange(len(requests)), counts)
-        return made
+    # One candidate a request: its genome --------------------------------------------------------------------------
 
-    def _measured(
-        self,
-        requests: Requests,
-        genomes: Genomes,
-        owner: NDArray[np.int64] | None,
-        work: Work,
-        notes: dict[int, Note],
-        failed: dict[int, str],
-        kept: dict[str, bytes],
-    ) -> Outcomes:
-        """Measure genomes; `owner` None means one per request, whose failure is the request's."""
-        if requests.fidelity == BORN:
-            found = Evaluations(np.empty((len(genomes), 0)), np.empty((len(genomes), 0)))
-        elif not len(genomes):  # nothing was made; no evaluator is asked to measure nothing
-            found = Evaluations(np.empty((0, self._k)), np.empty((0, self._m)))
-        else:
-            if owner is not None:
-                work = Work(work.seed, work.fidelity, work.draws[owner], work.params, work.artifacts)
-            found = self._evaluated(genomes, work)
+    def _measured(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
+        """The genomes of requests, measured; a candidate's failure is its request's."""
+        assert requests.genomes is not None
+        n = len(requests)
+        group = self._groups.get(requests.fidelity, 1)
+        spans = [slice(0, n)] if group >= n or group == 1 else _spans(0, n, group)
+        found = self._evaluated(requests.genomes, work, spans)
         objectives, measures = found.objectives, found.measures
-        if measures is None:
-            measures = np.empty((len(genomes), 0))
         invalid = self._invalid(objectives, measures)
-        if owner is None:
-            status = None
-            if found.failures or invalid:
-                status = np.zeros(len(requests), dtype=np.uint8)
-                for row, reason in invalid.items():
-                    status[row], notes[row] = Status.INVALID, Note(reason)
-                for row, reason in found.failures.items():
-                    status[row], notes[row] = Status.FAILED, Note(reason)
-                bad = status != Status.OK
-                objectives, measures = objectives.copy(), measures.copy()
-                objectives[bad], measures[bad] = np.nan, np.nan
-            for row, artifacts in found.artifacts.items():
-                notes[row] = _joined(notes.get(row), artifacts=self._keep(artifacts, kept))
-            for row, costs in found.costs.items():
-                notes[row] = _joined(notes.get(row), costs=costs)
-            return Outcomes(requests.ids, objectives, measures, found.metrics, status, notes=notes)
-        return self._several(requests, genomes, owner, found, objectives, measures, invalid, notes, failed, kept)
+        notes: dict[int, Note] = {}
+        status = None
+        if found.failures or invalid:
+            status = np.zeros(n, dtype=np.uint8)
+            for row, reason in invalid.items():
+                status[row], notes[row] = Status.INVALID, Note(reason)
+            for row, reason in found.failures.items():
+                status[row], notes[row] = Status.FAILED, Note(reason)
+            bad = status != Status.OK
+            objectives[bad], measures[bad] = np.nan, np.nan
+        for row, artifacts in found.artifacts.items():
+            notes.setdefault(row, Note()).artifacts = keep(artifacts, kept, self._kit.artifacts)
+        for row, costs in found.costs.items():
+            notes.setdefault(row, Note()).costs = costs
+        return Outcomes(requests.ids, objectives, measures, found.metrics, status, notes=notes)
 
-    def _several(
-        self,
-        requests: Requests,
-        genomes: Genomes,
-        owner: NDArray[np.int64],
-        found: Evaluations,
-        objectives: NDArray[np.float64],
-        measures: NDArray[np.float64],
-        invalid: Mapping[int, str],
-        notes: dict[int, Note],
-        failed: Mapping[int, str],
-        kept: dict[str, bytes],
-    ) -> Outcomes:
-        """Children whose measurement failed are dropped and counted; a request fails only when its making did."""
-        status = np.zeros(len(requests), dtype=np.uint8)
-        for row, reason in failed.items():
-            status[row], notes[row] = Status.FAILED, Note(reason)
-        good = np.ones(len(genomes), dtype=bool)
-        for child, reason in {**invalid, **found.failures}.items():
-            good[child] = False
-            row = int(owner[child])
-            lost = notes.get(row, Note()).counters.get("children_lost", 0) + 1
-            notes[row] = _joined(notes.get(row), message=reason, counters={"children_lost": lost})
+    # Any number of candidates a request: its children -------------------------------------------------------------
+
+    def _bred(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
+        """The children of requests, measured; those whose measurement failed are dropped and counted."""
+        made = self._made(requests, work, kept)
+        counts = np.array([len(batch) for batch in made.batches], dtype=np.int64)
+        owner = np.repeat(np.arange(len(requests)), counts)
+        genomes = np.concatenate(made.batches)
+        found = self._evaluated(genomes, work.part(owner), self._siblings(requests.fidelity, counts))
+        notes = made.notes
         for child, artifacts in found.artifacts.items():
-            notes[int(owner[child])] = _joined(notes.get(int(owner[child])), artifacts=self._keep(artifacts, kept))
+            note = notes.setdefault(int(owner[child]), Note())
+            note.artifacts = {**note.artifacts, **keep(artifacts, kept, self._kit.artifacts)}
         for child, costs in found.costs.items():
-            note = notes.get(int(owner[child]), Note())
-            total = {name: note.costs.get(name, 0) + amount for name, amount in costs.items()}
-            notes[int(owner[child])] = _joined(note, costs=total)
+            note = notes.setdefault(int(owner[child]), Note())
+            note.costs = {**note.costs, **{name: note.costs.get(name, 0) + amount for name, amount in costs.items()}}
+        status = np.zeros(len(requests), dtype=np.uint8)
+        for row, reason in made.failed.items():
+            status[row], notes[row] = Status.FAILED, Note(reason)
+        good = self._survivors(found, owner, counts, status, notes)
         return Outcomes(
             requests.ids,
-            objectives[good],
-            measures[good],
+            found.objectives[good],
+            found.measures[good],
             {name: column[good] for name, column in found.metrics.items()},
-            status if failed else None,
+            status if status.any() else None,
             owner=owner[good],
             genomes=genomes[good],
             notes=notes,
         )
 
-    def _evaluated(self, genomes: Genomes, work: Work) -> Evaluations:
-        genomes = genomes.view()
-        genomes.flags.writeable = False  # a genome that its evaluation changed would not be the one in the archive
-        try:
-            return self._checked(self._evaluator.evaluate_batch(genomes, work), len(genomes))
-        except Exception as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
-            if len(genomes) == 1:
-                return self._failure(_reason(error))
-        # Which rows raise is found by measuring each on its own; the others keep their results.
-        singles = []
-        for row in range(len(genomes)):
-            one = work.one(row)
+    def _survivors(
+        self,
+        found: Found,
+        owner: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        status: NDArray[np.uint8],
+        notes: dict[int, Note],
+    ) -> NDArray[np.bool_]:
+        """(c,) which children stand. A request that lost all of those it had has failed, for the reason of the first.
+
+        It is an invalid one when every child was measured, but none gave finite values in range.
+        """
+        good = np.ones(len(owner), dtype=bool)
+        lost: dict[int, list[tuple[Status, str]]] = {}
+        bad = {
+            child: (Status.INVALID, reason) for child, reason in self._invalid(found.objectives, found.measures).items()
+        }
+        bad |= {child: (Status.FAILED, reason) for child, reason in found.failures.items()}
+        for child in sorted(bad):
+            good[child] = False
+            lost.setdefault(int(owner[child]), []).append(bad[child])
+        for row, children in lost.items():
+            note = notes.setdefault(row, Note())
+            note.counters = {**note.counters, "children_lost": note.counters.get("children_lost", 0) + len(children)}
+            if len(children) < counts[row]:
+                note.message = note.message or children[0][1]
+                continue
+            status[row] = min(kind for kind, _ in children)
+            note.message = next(reason for kind, reason in children if kind == status[row])
+        return good
+
+    def _siblings(self, fidelity: str, counts: NDArray[np.int64]) -> list[slice]:
+        """Which children are measured together: which requests travel together must not matter where groups do."""
+        ends = np.cumsum(counts).tolist()
+        group = self._groups.get(fidelity, 1)
+        if group == 1:
+            return [slice(0, ends[-1])]
+        starts = [0, *ends]
+        return [span for start, end in zip(starts, ends, strict=False) for span in _spans(start, end, group)]
+
+    def _made(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> _Made:
+        made = _Made([])
+        for row, births in enumerate(self._births(requests, work)):
+            made.batches.append(self._space.empty(0))
+            if isinstance(births, BaseException):
+                made.failed[row] = reason_of(births)
+                continue
             try:
-                singles.append(self._checked(self._evaluator.evaluate_batch(genomes[row : row + 1], one), 1))
-            except Exception as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
-                singles.append(self._failure(_reason(error)))
-        return _joined_evaluations(singles)
+                genomes, note, artifacts = self._checked(births)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may return anything
+                made.failed[row] = reason_of(error)
+                continue
+            made.batches[row] = genomes
+            note.artifacts = keep(artifacts, kept, self._kit.artifacts)
+            if note.counters or note.costs or note.artifacts or note.message:
+                made.notes[row] = note
+        return made
 
-    def _failure(self, reason: str) -> Evaluations:
-        return Evaluations(np.full((1, self._k), np.nan), np.full((1, self._m), np.nan), failures={0: reason})
-
-    def _checked(self, found: Evaluations, n: int) -> Evaluations:
-        objectives = np.asarray(found.objectives, dtype=np.float64)
-        measures = np.empty((n, 0)) if found.measures is None else np.asarray(found.measures, dtype=np.float64)
-        if objectives.shape != (n, self._k):
-            raise EvaluationError(f"objectives: expected shape {(n, self._k)}, got {objectives.shape}")
-        if measures.shape != (n, self._m):
-            raise EvaluationError(f"measures: expected shape {(n, self._m)}, got {measures.shape}")
-        for name, column in found.metrics.items():
-            if len(column) != n:
-                raise EvaluationError(f"metric {name!r}: expected {n} values, got {len(column)}")
-        if objectives is found.objectives and measures is found.measures:
+    def _births(self, requests: Requests, work: Work) -> list[Births | BaseException]:
+        n = len(requests)
+        operator = self._kit.operators.get(requests.make or "")
+        try:
+            if operator is None:
+                raise EvaluationError(f"no operator named {requests.make!r} was shipped to the workers")
+            parents = [self._handed(batch) for batch in requests.inputs] or [self._space.empty(0)] * n
+            args = copy.deepcopy(list(requests.args)) or [{} for _ in range(n)]
+            found = list(operator.make_batch(parents, args, self._space, work))
+            if len(found) != n:
+                raise EvaluationError(f"make_batch must return one entry a request: expected {n}, got {len(found)}")
             return found
-        return Evaluations(objectives, measures, found.metrics, found.failures, found.artifacts, found.costs)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
+            if n == 1:
+                return [error]
+        return [self._births(requests.take(slice(row, row + 1)), work.one(row))[0] for row in range(n)]
+
+    def _checked(self, births: Births) -> tuple[Genomes, Note, dict[str, bytes]]:
+        """What an operator made of one request, in plain form: (children, note, artifacts)."""
+        if not isinstance(births, Births):
+            raise EvaluationError(f"make must return evo.Births, got {type(births).__name__}")
+        count = len(births.genomes)
+        if count > MAX_CANDIDATES:
+            raise EvaluationError(f"make: expected at most {MAX_CANDIDATES} children of one request, got {count}")
+        genomes = self._space.check(births.genomes) if count else self._space.empty(0)
+        note = Note(str(births.message), amounts("counter", births.counters), amounts("cost", births.costs))
+        return genomes, note, contents(births.artifacts)
+
+    # Measuring ----------------------------------------------------------------------------------------------------
+
+    def _evaluated(self, genomes: Genomes, work: Work, spans: list[slice]) -> Found:
+        """Genomes, measured in one call a span."""
+        n = len(genomes)
+        if work.fidelity == BORN:
+            return Found(np.empty((n, 0)), np.empty((n, 0)))
+        if not n:  # nothing was made; no evaluator is asked to measure nothing
+            return Found(np.empty((0, self._k)), np.empty((0, self._m)))
+        if len(spans) == 1:
+            return self._attempt(genomes, work)
+        return joined([self._attempt(genomes[span], work.part(span)) for span in spans])
+
+    def _attempt(self, genomes: Genomes, work: Work) -> Found:
+        """One call of the evaluator; when it raises, which rows are at fault is found by measuring each on its own."""
+        n = len(genomes)
+        try:
+            found = self._evaluator.evaluate_batch(self._handed(genomes), work)
+            return checked(found, n, self._k, self._m)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
+            if n == 1:
+                nothing = np.full((1, self._k), np.nan), np.full((1, self._m), np.nan)
+                return Found(*nothing, failures={0: reason_of(error)})
+        return joined([self._attempt(genomes[row : row + 1], work.one(row)) for row in range(n)])
+
+    def _handed(self, genomes: Genomes) -> Genomes:
+        """Genomes as users' code gets them: one that it changed would not be the one in the archive."""
+        if genomes.dtype.hasobject:
+            return self._space.decode(self._space.encode(genomes), len(genomes))
+        genomes = genomes.view()
+        genomes.flags.writeable = False
+        return genomes
 
     def _invalid(self, objectives: NDArray[np.float64], measures: NDArray[np.float64]) -> dict[int, str]:
         # Sums are finite when all terms are (up to overflow, which the second look settles): one pass, no temporaries.
-        if np.isfinite(objectives.sum()) and np.isfinite(measures.sum()) and not self._rejects:
+        if math.isfinite(objectives.sum()) and math.isfinite(measures.sum()) and not self._rejects:
             return {}
         invalid = {}
         for row in np.flatnonzero(~np.isfinite(objectives).all(axis=1)):
@@ -248,61 +282,6 @@ class Bench:
                 )
         return invalid
 
-    def _artifacts(self, requests: Requests, small: Mapping[str, bytes]) -> dict[str, Path | bytes]:
-        found: dict[str, Path | bytes] = {}
-        for row in requests.needs:
-            for digest in row:
-                if digest in small:
-                    found[digest] = small[digest]
-                elif self._kit.artifacts is not None:
-                    found[digest] = self._kit.artifacts / digest
-        return found
 
-    def _keep(self, artifacts: Mapping[str, bytes | Path], kept: dict[str, bytes]) -> dict[str, str]:
-        hashes = {}
-        for name, content in artifacts.items():
-            data = content if isinstance(content, bytes) else Path(content).read_bytes()
-            digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-            hashes[name] = digest
-            if len(data) <= INLINE_ARTIFACT or self._kit.artifacts is None:
-                kept[digest] = data
-            elif not (self._kit.artifacts / digest).exists():
-                partial = self._kit.artifacts / f"{digest}.{time.monotonic_ns()}"
-                partial.write_bytes(data)
-                partial.rename(self._kit.artifacts / digest)
-        return hashes
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-
-
-def _joined(note: Note | None, **changes: Any) -> Note:
-    note = note or Note()
-    return Note(
-        changes.get("message", note.message),
-        {**note.counters, **changes.get("counters", {})},
-        {**note.costs, **changes.get("costs", {})},
-        {**note.artifacts, **changes.get("artifacts", {})},
-    )
-
-
-def _joined_evaluations(parts: list[Evaluations]) -> Evaluations:
-    names = {name for part in parts for name in part.metrics}
-    metrics = {}
-    for name in sorted(names):
-        columns = [part.metrics.get(name) for part in parts]
-        kind: Any = object if any(c is not None and c.dtype == object for c in columns) else np.float64
-        joined = np.full(len(parts), None if kind is object else np.nan, dtype=kind)
-        for row, column in enumerate(columns):
-            if column is not None:
-                joined[row] = column[0]
-        metrics[name] = joined
-    return Evaluations(
-        np.concatenate([part.objectives for part in parts]),
-        np.concatenate([part.measures if part.measures is not None else np.empty((1, 0)) for part in parts]),
-        metrics,
-        failures={row: part.failures[0] for row, part in enumerate(parts) if part.failures},
-        artifacts={row: part.artifacts[0] for row, part in enumerate(parts) if part.artifacts},
-        costs={row: part.costs[0] for row, part in enumerate(parts) if part.costs},
-    )
+def _spans(start: int, end: int, group: int) -> list[slice]:
+    return [slice(low, min(low + group, end)) for low in range(start, end, group)]

@@ -6,13 +6,13 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from evo.evaluator import Resources
+from evo.records import Outcomes
 from evo.worker import Delivered, Event, Kit, Message, Ready, Workers
 from workers.evaluation import Bench
 
@@ -20,22 +20,37 @@ __all__ = ["Inline"]
 
 LONG = 1800.0
 """Seconds above which a deadline is not watched: it is somebody's default."""
+_AGAIN = 1.0
+"""Seconds after which an evaluation that swallowed its interruption is interrupted again."""
 
 
 class _OverdueError(BaseException):
-    """Not an Exception, so that no evaluation can swallow it."""
+    """Not an Exception, so that an evaluation's `except Exception` does not swallow it."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Rows of a message that have not been served."""
+
+    message: Message
+    low: int
+    high: int
+    chunk: int
 
 
 class Inline(Workers):
     """Evaluates inside the master's process, one chunk a poll.
 
-    It cannot survive a crash of the evaluator. A deadline interrupts Python code only, and only on the main thread.
+    It cannot survive a crash of the evaluator. A deadline interrupts Python code only (a call into a library is
+    interrupted when it returns), and only on the main thread: where the search runs in another one (`evo.start`), or
+    the deadline is longer than `LONG`, none is kept. A chunk that overruns is served again in the groups that its
+    fidelity declares, and a group that overruns row by row, so that only the overdue candidate pays.
     """
 
     restartable: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Message, int]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._events: list[Event] = []
         self._bench: Bench | None = None
 
@@ -50,7 +65,7 @@ class Inline(Workers):
 
     def send(self, worker: int, message: Message) -> None:
         """Queue the message; `poll` does the work."""
-        self._waiting.append((message, 0))
+        self._waiting.append(_Waiting(message, 0, len(message.requests), message.chunk))
 
     def poll(self, timeout: float) -> list[Event]:
         """Evaluate one chunk, or wait when there is nothing to do."""
@@ -61,21 +76,20 @@ class Inline(Workers):
             time.sleep(timeout)
             return []
         assert self._bench is not None
-        message, low = self._waiting.popleft()
-        high = min(low + message.chunk, len(message.requests))
+        rows = self._waiting.popleft()
+        message, low = rows.message, rows.low
+        high = min(low + rows.chunk, rows.high)
         try:
-            with _deadline(message.deadline) if message.deadline <= LONG else nullcontext():
-                outcomes, artifacts = self._bench.serve(message, low, high)
+            outcomes, artifacts = self._served(self._bench, message, low, high)
         except _OverdueError:
-            if high - low > 1:  # one by one, so that only the overdue candidate pays
-                self._waiting.appendleft((replace(message, chunk=1), low))
+            if high - low > 1:
+                self._divide(rows, high, self._bench.group(message.requests.fidelity))
                 return []
             reason = f"exceeded its deadline of {message.deadline:g} s"
-            outcomes, artifacts = self._bench.overdue(message.requests.take(slice(low, low + 1)), reason), {}
-        final = high >= len(message.requests)
-        if not final:
-            self._waiting.appendleft((message, high))
-        return [Delivered(0, message.id, outcomes, final, artifacts)]
+            outcomes, artifacts = self._bench.overdue(message.requests.take(slice(low, high)), reason), {}
+        if high < rows.high:
+            self._waiting.appendleft(replace(rows, low=high))
+        return [Delivered(0, message.id, outcomes, high >= len(message.requests), artifacts)]
 
     def kill(self, worker: int) -> None:
         """Forget what is queued; the process itself is the master's."""
@@ -90,20 +104,46 @@ class Inline(Workers):
         self._waiting.clear()
         self._bench = None
 
+    def _served(self, bench: Bench, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
+        if message.deadline > LONG or threading.current_thread() is not threading.main_thread():
+            return bench.serve(message, low, high)
+        together = high - low if high - low <= bench.group(message.requests.fidelity) else 1
+        watch = _Watch()
+        try:
+            try:
+                watch.start(message.deadline * together)
+                return bench.serve(message, low, high)
+            finally:
+                watch.stop()
+        except _OverdueError:
+            watch.stop()  # the alarm may have struck inside `stop`
+            raise
 
-@contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    def _divide(self, rows: _Waiting, high: int, group: int) -> None:
+        """Queue rows whose chunk, up to `high`, overran: in groups, or singly where the chunk was one group."""
+        if high - rows.low > group:
+            self._waiting.appendleft(replace(rows, chunk=group))
+            return
+        if high < rows.high:
+            self._waiting.appendleft(replace(rows, low=high))
+        self._waiting.appendleft(replace(rows, high=high, chunk=1))
 
-    def overdue(signum: int, frame: FrameType | None) -> None:
-        raise _OverdueError
 
-    before = signal.signal(signal.SIGALRM, overdue)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
+class _Watch:
+    """Interrupts the main thread after some seconds, and again where the interruption was swallowed."""
+
+    def __init__(self) -> None:
+        self._before: Any = None
+
+    def start(self, seconds: float) -> None:
+        self._before = signal.signal(signal.SIGALRM, self._overdue)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+
+    def stop(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if self._before is not None:
+            signal.signal(signal.SIGALRM, self._before)
+
+    @staticmethod
+    def _overdue(signum: int, frame: FrameType | None) -> None:
+        raise _OverdueError

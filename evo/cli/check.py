@@ -29,33 +29,41 @@ def check(
 ) -> None:
     """Check a run file, evaluate a few candidates, and forecast how long the run will take."""
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     from evo.cli import BAD_INPUT
     from evo.cli.probe import probe
     from evo.config import load_config
+    from evo.errors import EvaluationError
 
     settings = load_config(config, overrides or ())
     problem, _ = settings.built
     settings.resolved()
-    found = probe(problem, settings.seed)
-    lines = [*_findings(settings, problem, found), *_trial(settings, found)]
+    lines = [(True, "run file", _what(settings))]
+    try:
+        found = probe(problem, settings.seed)
+    except EvaluationError as error:  # then there is nothing more to find out
+        lines.append((False, "evaluations", str(error)))
+    else:
+        lines += [*_findings(settings, problem, found), *_trial(settings, found)]
     width = max(len(what) for _, what, _ in lines)
     console = Console(soft_wrap=True, highlight=False)
     for good, what, text in lines:
-        mark = "[green]ok[/]" if good else "[red]no[/]"
-        console.print(f"{mark}  {escape(what.ljust(width))}  {escape(text)}")
+        mark = ("ok", "green") if good else ("no", "red")
+        console.print(Text.assemble(mark, f"  {what.ljust(width)}  {text}"))
     if not all(good for good, _, _ in lines):
         raise typer.Exit(BAD_INPUT)
 
 
 def _findings(settings: RunConfig, problem: Problem, found: Probe) -> Iterator[tuple[bool, str, str]]:
     """(whether it is well, what, in words)."""
+    from evo.cli.probe import first_line
     from evo.monitor.terminal import duration
 
-    yield True, "run file", f"problem {_name(problem)}, algorithm {_name(settings.built[1])}, seed {settings.seed}"
+    if found.made:
+        yield True, "preparation", f"{_seconds(found.preparation)} for {', '.join(found.made)}"
     failed = len(found.failures)
-    reason = next(iter(found.failures.values())).message.partition("\n")[0] if failed else ""
+    reason = first_line(next(iter(found.failures.values())).message) if failed else ""
     yield failed < found.n, "evaluations", f"{found.n - failed} of {found.n} succeeded{f'; {reason}' if failed else ''}"
     yield (
         True,
@@ -106,7 +114,7 @@ def _trial(settings: RunConfig, found: Probe) -> Iterator[tuple[bool, str, str]]
 
     problem, algorithm = settings.built
     block = max(1, algorithm.block)
-    if len(found.failures) == found.n or found.alone * block > _TRIAL:
+    if len(found.failures) == found.n or found.preparation + found.alone * block > _TRIAL:
         return
     try:
         run = search(
@@ -128,6 +136,11 @@ def _trial(settings: RunConfig, found: Probe) -> Iterator[tuple[bool, str, str]]
             "trial",
             f"a search of {run.evaluations:,.0f} evaluations: {run.reason or run.state}",
         )
+
+
+def _what(settings: RunConfig) -> str:
+    problem, algorithm = settings.built
+    return f"problem {_name(problem)}, algorithm {_name(algorithm)}, seed {settings.seed}"
 
 
 def _name(plug_in: Any) -> str:

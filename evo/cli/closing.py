@@ -42,7 +42,8 @@ def diverted(as_json: bool) -> Iterator[None]:
         kept = -1
     try:
         if kept >= 0:
-            os.dup2(2, 1)
+            with suppress(OSError):  # no standard error either
+                os.dup2(2, 1)
         with redirect_stdout(sys.stderr):
             yield
     finally:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +16,14 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.errors import SpaceError
+from evo.errors import EvaluationError, EvoError, SpaceError
 from evo.problem import Problem
-from evo.records import Genomes, Note, Outcomes, Requests
+from evo.records import PREPARE, Genomes, Note, Outcomes, Requests
 from evo.store.codec import encode_outcomes, encode_requests
 from evo.worker import Kit, Message
 from workers.evaluation import Bench
 
-__all__ = ["CANDIDATES", "Probe", "arrive", "probe", "unshippable"]
+__all__ = ["CANDIDATES", "Place", "Probe", "arrive", "first_line", "probe", "unshippable"]
 
 CANDIDATES = 64
 
@@ -35,6 +38,10 @@ class Probe:
     """How many candidates were evaluated in one batch."""
     warm_up: float
     """Seconds."""
+    preparation: float
+    """Seconds."""
+    made: list[str]
+    """Names of what the preparation made."""
     alone: float
     """Seconds of one evaluation on its own."""
     batched: float
@@ -53,46 +60,131 @@ class Probe:
     """Why the problem cannot be shipped to a worker; empty when it can."""
 
 
+class Place:
+    """Where candidates are evaluated as on a worker: warmed up, and in reach of what the preparation made.
+
+    Raises:
+        EvaluationError: the problem's warm_up raised.
+    """
+
+    def __init__(self, problem: Problem, seed: int, held: Mapping[str, bytes], needs: tuple[str, ...]) -> None:
+        self.problem = problem
+        self.held = dict(held)
+        """hash -> content of what was prepared"""
+        self.needs = needs
+        """Hashes of what an evaluation needs."""
+        with contained("warm_up"):
+            self._bench = Bench(Kit(problem, problem.operators, seed))
+
+    def serve(self, requests: Requests) -> Outcomes:
+        """Do the work as a worker does: what a candidate raises becomes its failure."""
+        wanted = {digest for row in requests.needs for digest in row}
+        artifacts = {digest: self.held[digest] for digest in wanted if digest in self.held}
+        outcomes, made = self._bench.serve(Message(0, requests, len(requests), np.inf, artifacts), 0, len(requests))
+        self.held.update(made)
+        return outcomes
+
+    def evaluate(self, genomes: Genomes, first: int = 0) -> Outcomes:
+        """Measure genomes, numbered from `first`."""
+        return self.serve(self.requests(genomes, first))
+
+    def requests(self, genomes: Genomes, first: int = 0) -> Requests:
+        """The work of measuring genomes at the reporting fidelity."""
+        ids = np.arange(first, first + len(genomes), dtype=np.int64)
+        needs = [self.needs] * len(genomes) if self.needs else ()
+        return Requests(genomes=genomes, fidelity=self.problem.evaluator.reporting, needs=needs, ids=ids)
+
+    def prepare(self) -> list[str]:
+        """Do the problem's preparation, as a run does before its search; names of what it made.
+
+        Raises:
+            EvaluationError: it failed.
+        """
+        made: dict[str, str] = {}
+        reporting = self.problem.evaluator.reporting
+        with contained("prepare"):
+            batches = list(self.problem.prepare())
+        for batch in batches:
+            batch.source = PREPARE
+            batch.fidelity = batch.fidelity or reporting
+            batch.ids = np.arange(len(batch), dtype=np.int64)
+            batch.needs = batch.needs or self._needed(batch.fidelity, made, len(batch))
+            outcomes = self.serve(batch)
+            for row, note in outcomes.notes.items():
+                if outcomes.status is not None and outcomes.status[row]:
+                    raise EvaluationError(f"the problem's preparation failed: {first_line(note.message)}")
+                made.update(note.artifacts)
+        self.needs = next(iter(self._needed(reporting, made, 1)), ())
+        return list(made)
+
+    def _needed(self, fidelity: str, made: Mapping[str, str], n: int) -> Sequence[tuple[str, ...]]:
+        with contained("needs"):
+            needs = tuple(self.problem.needs(fidelity, made))
+        return [needs] * n if needs else ()
+
+
+@contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Say in one line which of the problem's hooks raised."""
+    try:
+        yield
+    except EvoError:
+        raise
+    except Exception as error:  # the supervision boundary: users' code may raise anything
+        raise EvaluationError(first_line(f"the problem's {what} raised {type(error).__name__}: {error}")) from error
+
+
+def first_line(message: str) -> str:
+    """Of a failure, without its traceback."""
+    return message.partition("\n")[0]
+
+
 def probe(problem: Problem, seed: int, patience: float = 10.0) -> Probe:
     """Evaluate up to `CANDIDATES` candidates in several batches, for about `patience` seconds.
 
     Raises:
+        EvaluationError: the problem's initial, warm_up or preparation raised.
         SpaceError: the problem gives no initial genomes and its space draws none.
     """
     genomes = candidates(problem, seed)
     started = time.perf_counter()
-    bench = Bench(Kit(problem, {}, seed))
+    place = Place(problem, seed, {}, ())
     warm_up = time.perf_counter() - started
-    serve(bench, problem, genomes[:1])  # the first call compiles, caches, imports
-    alone = serve(bench, problem, genomes[:1]).seconds
+    started = time.perf_counter()
+    made = place.prepare()
+    preparation = time.perf_counter() - started
+    place.evaluate(genomes[:1])  # the first call compiles, caches, imports
+    alone = place.evaluate(genomes[:1]).seconds
     n = int(np.clip(patience / 4 / max(alone, 1e-9), 2, len(genomes)))
     n -= n % group(problem) if n > group(problem) else 0
     genomes = genomes[:n]
-    whole = serve(bench, problem, genomes)
+    whole = place.evaluate(genomes)
     status = np.zeros(n, np.uint8) if whole.status is None else whole.status
     found = Probe(
         n=n,
         warm_up=warm_up,
+        preparation=preparation,
+        made=made,
         alone=alone,
         batched=whole.seconds / n,
         objectives=whole.objectives[status == 0],
         measures=whole.measures[status == 0],
         failures={row: note for row, note in whole.notes.items() if status[row]},
     )
-    requests = Requests(genomes=genomes, fidelity=problem.evaluator.reporting, ids=np.arange(n, dtype=np.int64))
     space = problem.space
-    found.bytes_each = (len(encode_requests(requests, space)) + len(encode_outcomes(whole, space))) / n
+    found.bytes_each = (len(encode_requests(place.requests(genomes), space)) + len(encode_outcomes(whole, space))) / n
     for size in batch_sizes(problem, n):
-        parts = [serve(bench, problem, genomes[at : at + size], at) for at in range(0, n, size)]
+        parts = [place.evaluate(genomes[at : at + size], at) for at in range(0, n, size)]
         again = np.concatenate([bits(problem, part) for part in parts])
         found.differing[size] = int((again != bits(problem, whole)).any(axis=1).sum())
-    found.shipping = ship(problem, genomes[: max(2, group(problem))], seed)
+    found.shipping = ship(place, genomes[: max(2, group(problem))], seed)
     return found
 
 
 def candidates(problem: Problem, seed: int) -> Genomes:
     """Genomes to try: the problem's own first, then drawn ones."""
-    initial = problem.space.stack(list(problem.initial()))[: CANDIDATES // 2]
+    with contained("initial"):
+        initial = problem.space.stack(list(problem.initial()))[: CANDIDATES // 2]
     try:
         drawn = problem.space.sample(CANDIDATES - len(initial), np.random.default_rng(seed))
     except SpaceError:
@@ -100,14 +192,6 @@ def candidates(problem: Problem, seed: int) -> Genomes:
             raise
         return np.resize(initial, (CANDIDATES, *problem.space.shape))
     return np.concatenate([initial, drawn]) if len(initial) else drawn
-
-
-def serve(bench: Bench, problem: Problem, genomes: Genomes, first: int = 0) -> Outcomes:
-    """Evaluate as a worker does: what a candidate raises becomes its failure."""
-    ids = np.arange(first, first + len(genomes), dtype=np.int64)
-    requests = Requests(genomes=genomes, fidelity=problem.evaluator.reporting, ids=ids)
-    outcomes, _ = bench.serve(Message(0, requests, len(genomes), np.inf), 0, len(genomes))
-    return outcomes
 
 
 def group(problem: Problem) -> int:
@@ -128,17 +212,18 @@ def bits(problem: Problem, outcomes: Outcomes) -> NDArray[np.uint64]:
     return np.ascontiguousarray(values).view(np.uint64)
 
 
-def ship(problem: Problem, genomes: Genomes, seed: int) -> str:
+def ship(place: Place, genomes: Genomes, seed: int) -> str:
     """Why a child process cannot take the problem and evaluate there; empty when it can."""
+    problem = place.problem
     blocked = unshippable(problem)
     if blocked:
         return blocked
-    load = cloudpickle.dumps((problem, genomes, seed))
+    load = cloudpickle.dumps((problem, genomes, seed, place.held, place.needs))
     child = subprocess.run([sys.executable, "-c", _CHILD, *sys.path], input=load, capture_output=True, check=False)
     if child.returncode:
         lines = child.stderr.decode(errors="replace").strip().splitlines()
         return f"arrives, but does not evaluate there: {lines[-1] if lines else f'exit code {child.returncode}'}"
-    here = bits(problem, serve(Bench(Kit(problem, {}, seed)), problem, genomes))
+    here = bits(problem, place.evaluate(genomes))
     return "" if here.tobytes() == child.stdout else "arrives, but gives other bits there than here"
 
 
@@ -163,7 +248,8 @@ def _unpicklable(value: Any) -> str:
 
 def arrive() -> None:
     """In the child process: unpack, evaluate, and write the bits to standard output."""
-    problem, genomes, seed = pickle.load(sys.stdin.buffer)
-    output, sys.stdout = sys.stdout, sys.stderr  # what the problem prints must not get into the answer
-    answer = bits(problem, serve(Bench(Kit(problem, {}, seed)), problem, genomes))
-    output.buffer.write(answer.tobytes())
+    with os.fdopen(os.dup(1), "wb") as channel:
+        os.dup2(2, 1)  # what the problem prints must not get into the answer
+        problem, genomes, seed, held, needs = pickle.load(sys.stdin.buffer)
+        outcomes = Place(problem, seed, held, needs).evaluate(genomes)
+        channel.write(bits(problem, outcomes).tobytes())

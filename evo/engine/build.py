@@ -28,7 +28,7 @@ from evo.engine.rundir import RunDir
 from evo.errors import ConfigError, ReplayMismatch, RunError
 from evo.evaluator import Resources
 from evo.problem import Problem
-from evo.records import Genomes
+from evo.records import Genomes, Outcomes
 from evo.run import Run, load
 from evo.spec import qualified_name, spec_of
 from evo.store.reader import RunReader
@@ -274,7 +274,16 @@ def _open(stack: ExitStack, directory: RunDir | None, problem: Problem) -> tuple
 def logged(connection: sqlite3.Connection, problem: Problem) -> tuple[RunWriter, RunReader, Logbook]:
     """Writer, reader and logbook on one connection."""
     writer, reader = RunWriter(connection, problem.space), RunReader(connection, problem.space)
-    return writer, reader, Logbook(writer, reader.outcome, reader.artifact)
+
+    def outcome(request: int) -> Outcomes | None:
+        writer.flush()
+        return reader.outcome(request)
+
+    def artifact(digest: str) -> bytes | None:
+        writer.flush()
+        return reader.artifact(digest)
+
+    return writer, reader, Logbook(writer, outcome, artifact)
 
 
 def master_for(

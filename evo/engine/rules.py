@@ -31,14 +31,17 @@ class Rules:
     """Stop when so many requests failed and none ever succeeded."""
 
     def __post_init__(self) -> None:
-        checks = (
-            ("evaluations", self.evaluations, lambda x: x >= 1 and x == int(x), "a whole number of at least 1"),
-            ("seconds", self.seconds, lambda x: x > 0, "a number above 0"),
-            ("plateau", self.plateau, lambda x: x > 0, "a number above 0"),
-            ("failures", self.failures, lambda x: x >= 1, "a number of at least 1"),
-        )
-        for name, value, good, expected in checks:
-            if value is not None and not (math.isfinite(value) and good(value)):
+        for name, least, whole in (
+            ("evaluations", 1, True),
+            ("seconds", 0, False),
+            ("plateau", 0, False),
+            ("failures", 1, True),
+        ):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not math.isfinite(value) or value < least or value == 0 or (whole and value != int(value)):
+                expected = f"a whole number of at least {least}" if whole else f"a number above {least}"
                 raise ConfigError(f"{name}: expected {expected}, got {value}")
         if self.target is not None and math.isnan(self.target):
             raise ConfigError("target: expected a number, got nan")

@@ -100,7 +100,7 @@ def _curves(figure: Any, picture: Curves) -> None:
 
 
 def _grouped(value: float, _: int) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:g}"
 
 
 def _percent(value: float, _: int) -> str:

@@ -112,8 +112,8 @@ def _overview(run: Run, state: str) -> Table:
     table.add_row("evaluations", f"{run.evaluations:,.0f} in {duration(elapsed)}{rate}")
     if totals.get("repeats"):
         table.add_row("repeats", f"{totals['repeats']:,} answered without evaluating again")
-    for name, text in _best_rows(run):
-        table.add_row(name, text)
+    for row in _best_rows(run):
+        table.add_row(*row)
     if stats.get("coverage") is not None:
         table.add_row("coverage", f"{stats['coverage']:.2%}, {stats.get('elites', 0):,.0f} elites")
     if stats.get("qd_score") is not None:

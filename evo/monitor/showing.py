@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +50,13 @@ def shown_all(run: Run, genomes: Sequence[Any], deadline: float = DEADLINE) -> l
     answers, missing = _asked(content, deadline)
     found = []
     for row, genome in enumerate(genomes):
-        text, error = answers[row] if row < len(answers) else ("", missing)
-        found.append((_as_json(run, genome), f"the problem's show {error}") if error else (text, ""))
+        text, failure = answers[row] if row < len(answers) else ("", missing)
+        found.append((_as_json(run, genome), f"the problem's show {failure}") if failure else (text, ""))
     return found
 
 
 def _asked(content: bytes, deadline: float) -> tuple[list[tuple[str, str]], str]:
-    """((text, error) of each genome that the child got to, what happened to the others)."""
+    """((text, failure) of each genome that the child got to, what happened to the others)."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.write(content)
         given.seek(0)
@@ -91,7 +91,7 @@ def _answers(channel: int, deadline: float) -> tuple[list[tuple[str, str]], bool
         if not read:
             return answers, False
         *lines, unread = (unread + read).split(b"\n")
-        answers += [(text, error) for text, error in map(read_json, lines)]
+        answers += [(text, failure) for text, failure in map(read_json, lines)]
         if lines:
             until = time.monotonic() + deadline
     return answers, True

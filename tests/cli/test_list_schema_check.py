@@ -118,3 +118,83 @@ def test_check_refuses_a_wrong_key(evo: Evo, config: Path) -> None:
     said = evo("check", config, "algorithm.operator.iso_sigm=1")
     assert said.code == 2
     assert "did you mean 'iso_sigma'" in said.err
+
+
+PREPARED = """
+import evo
+from evo.operator import Births
+from evo.records import Requests
+
+class Build(evo.Operator):
+    def make(self, parents, args, space, work):
+        if args["broken"]:
+            raise OSError("no such table [/data/levels]")
+        return Births(space.empty(0), artifacts={"table": b"2"})
+
+class Prepared(evo.Problem):
+    space = evo.Box(-1.0, 1.0, size=3)
+    objectives = [evo.Minimize("value")]
+    operators = {"build": Build()}
+    def __init__(self, broken: bool = False):
+        self.broken = broken
+    def prepare(self):
+        return [Requests(make="build", args=[{"broken": self.broken}], fidelity="born")]
+    def needs(self, fidelity, artifacts):
+        return () if fidelity == "born" else (artifacts["table"],)
+    def evaluate(self, x, work):
+        (table,) = work.artifacts.values()
+        return evo.Evaluation(objectives=[float(x.sum()) * int(table)])
+
+class Unlicensed(Prepared):
+    def warm_up(self):
+        raise RuntimeError("no licence [/opt/x] here\\nask for one")
+
+class Uninitiated(Prepared):
+    def initial(self):
+        raise KeyError("levels")
+
+class Needless(Prepared):
+    def needs(self, fidelity, artifacts):
+        return (artifacts["tabel"],)
+"""
+
+
+@pytest.fixture
+def prepared(config: Path) -> Path:
+    """A run file of a problem that needs something prepared."""
+    (config.parent / "prepared_problems.py").write_text(PREPARED)
+    config.write_text("problem: prepared_problems:Prepared\nalgorithm: random\nbudget: {evaluations: 100}\n")
+    return config
+
+
+def test_check_does_the_preparation_first(evo: Evo, prepared: Path) -> None:
+    said = evo("check", prepared)
+    assert said.code == 0, said.out + said.err
+    assert "for table" in said.out
+    assert "64 of 64 succeeded" in said.out
+    assert "gives the same bits there" in said.out
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("problem.broken=true", "the problem's preparation failed: OSError: no such table [/data/levels]"),
+        ("problem=prepared_problems:Unlicensed", "the problem's warm_up raised RuntimeError: no licence [/opt/x] here"),
+        ("problem=prepared_problems:Uninitiated", "the problem's initial raised KeyError: 'levels'"),
+        ("problem=prepared_problems:Needless", "the problem's needs raised KeyError: 'tabel'"),
+    ],
+)
+def test_check_says_in_one_line_which_hook_raised(evo: Evo, prepared: Path, problem: str, told: str) -> None:
+    said = evo("check", prepared, problem)
+    assert said.code == 2
+    lines = said.out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("no  ")
+    assert lines[1].endswith(told)
+    assert "Traceback" not in said.err
+
+
+def test_check_prints_what_looks_like_markup_as_it_is(evo: Evo, mine: Path) -> None:
+    (mine.parent / "marked_problems.py").write_text(PROBLEMS.replace("no such sensor", "no such file [/tmp/x] :x:"))
+    said = evo("check", mine, "problem=marked_problems:Failing")
+    assert "ValueError: no such file [/tmp/x] :x:" in said.out

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,6 +16,7 @@ from evo.cli.export import export
 from evo.cli.plot import plot
 from evo.cli.runs import runs
 from evo.cli.show import show
+from evo.engine.rundir import RunDir
 from evo.errors import ConfigError, RunError
 from evo.run import load
 from evo.store.reader import FILE_NAME
@@ -118,3 +121,71 @@ def test_export_to_an_unknown_format_names_the_known(folder, tmp_path):
 def test_plot_draws(folder, tmp_path, name, options):
     assert call(plot, folder, "-o", tmp_path / name, *options) == f"{tmp_path / name}\n"
     assert (tmp_path / name).stat().st_size > 10_000
+
+
+def test_show_lets_the_problem_show_each_of_the_k_best(folder):
+    assert call(show, folder, "--best", 3).count("hand at") == 4  # and the best once more, in the report
+
+
+def test_show_of_best_says_why_a_genome_is_only_json(tmp_path):
+    filler = fill(tmp_path, blocks=1)
+    header = filler.run().header
+    header["spec"]["problem"]["type"] = "nowhere.at_all:Gone"
+    with filler.writer.transaction():
+        filler.writer.header(header)
+    assert "as JSON: the problem could not be loaded" in call(show, tmp_path, "--best", 2)
+
+
+def test_show_of_best_prints_metrics_of_any_kind(tmp_path):
+    filler = fill(tmp_path, blocks=1)
+    totals = filler.run().totals
+    totals["best"]["metrics"] = {"text": "[/tmp/x]", "whole": 7**6000, "parts": [1, 2]}
+    with filler.writer.transaction():
+        filler.writer.totals(totals)
+    text = call(show, tmp_path, "--best", 2)
+    assert "text [/tmp/x], whole 38747" in text
+    assert "parts [1,2]" in text
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A run whose master was killed: its file says that it is running, and nobody holds its lock."""
+    place = tmp_path / "killed"
+    filler = fill(place, blocks=1)
+    filler.totals("running")
+    (place / "lock").write_text("4711")
+    return place
+
+
+def test_a_run_whose_master_was_killed_is_interrupted(killed):
+    assert "interrupted (no master)" in call(runs, killed.parent)
+    assert "interrupted (no master)" in call(show, killed)
+    assert json.loads(call(show, killed, "--json"))["state"] == "interrupted"
+
+
+def test_a_run_with_a_master_is_running(killed):
+    with RunDir(killed, create=False):
+        assert "no master" not in call(runs, killed.parent) + call(show, killed)
+        assert json.loads(call(show, killed, "--json"))["state"] == "running"
+    with RunDir(killed, create=False):  # looking takes nothing away
+        pass
+
+
+def test_a_finished_run_needs_no_master(killed):
+    fill(killed.parent / "other", blocks=1)
+    (killed.parent / "other" / "lock").touch()
+    assert json.loads(call(show, killed.parent / "other", "--json"))["state"] == "finished"
+
+
+def test_a_run_whose_process_was_killed_is_interrupted(tmp_path):
+    code = (
+        "import evo, sys, time; from problems.arm import Arm\n"
+        "def slow(best): print('on the way', flush=True); time.sleep(60)\n"
+        "evo.search(Arm(3), evaluations=1000, run_dir=sys.argv[1], on_elite=slow)"
+    )
+    place = tmp_path / "run"
+    with subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline()
+        assert json.loads(call(show, place, "--json"))["state"] == "running"
+        process.kill()
+    assert json.loads(call(show, place, "--json"))["state"] == "interrupted"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from calling import Evo
 
 from evo.errors import ConfigError
 from evo.store.reader import FILE_NAME, RunReader
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FAILING = """
 import evo
@@ -129,3 +135,54 @@ def test_a_run_may_start_from_given_genomes(evo: Evo, config: Path) -> None:
     said = evo("run", config, "initial.genomes=[[1, 0]]")
     assert said.code == 2
     assert "genome 0: expected shape (5,), got (2,)" in said.err
+
+
+NOISY = """
+import os, subprocess, sys
+import evo
+print("imported")
+class Noisy(evo.Problem):
+    space = evo.Box(-1.0, 1.0, size=2)
+    objectives = [evo.Minimize("value")]
+    def evaluate(self, x):
+        print("printed")
+        os.write(1, b"written\\n")
+        return evo.Evaluation(objectives=[abs(x[0])])
+    def report(self, best, run):
+        import ctypes
+        ctypes.CDLL(None).puts(b"put by a library")
+        subprocess.run(["echo", "said by a child"], check=True)
+        return {"parts": 2}
+"""
+
+
+def test_whatever_prints_json_has_standard_output_for_itself(config: Path) -> None:
+    (config.parent / "noisy_problem.py").write_text(NOISY)
+    command = [sys.executable, "-c", "from evo.cli import main; main()"]
+    run = ["run", str(config), "problem=noisy_problem:Noisy", "algorithm=random", "--json", "--run-dir", "loud"]
+    for arguments in (run, ["resume", "loud", "--json", "budget.evaluations=550"], ["show", "loud", "--json"]):
+        ended = subprocess.run(
+            [*command, *arguments],
+            cwd=config.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        document = json.loads(ended.stdout)
+        assert ended.stdout.count("\n") == 1
+        assert document["summary"] == {"parts": 2}
+        assert "imported" in ended.stderr
+        for word in ("printed", "written", "put by a library", "said by a child"):
+            assert (word in ended.stderr) == (arguments[0] != "show")
+
+
+def test_what_failed_may_look_like_markup(evo: Evo, config: Path) -> None:
+    (config.parent / "bracket_problem.py").write_text(FAILING.replace("the sensor is unplugged", "no file [/tmp/x]"))
+    said = evo("run", config, "problem=bracket_problem:Broken", "algorithm=random", "stop.failures=20")
+    assert said.code == 1
+    assert "x RuntimeError: no file [/tmp/x]" in said.out
+    assert "RuntimeError: no file [/tmp/x]" in said.err
+    runs, show = evo("runs"), evo("show", "runs/small-1")
+    assert (runs.code, show.code) == (0, 0)
+    assert "RuntimeError: no file [/tmp/x]" in show.out

@@ -171,3 +171,27 @@ def test_missing_matplotlib_names_the_extra(run, tmp_path, monkeypatch):
 def test_notebook_figures_come_from_the_run(run):
     assert run.plot.heatmap().data[0].type == "heatmap"
     assert len(run.plot.curves().data) == 3
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 5)])
+@pytest.mark.parametrize("suffix", ["png", "svg", "html"])
+def test_the_largest_objectives_can_be_drawn(tmp_path, shape, suffix):
+    run = gridded(shape)
+    run.archive.objectives[:, 0] = 1.7e308 * np.where(np.arange(len(run.archive)) % 2, 1, -1)
+    points = [{"evaluations": i, "best": 1.7e308 * (-1) ** i, "coverage": 0.1, "qd_score": -np.inf} for i in range(4)]
+    run.curve = lambda: points
+    assert set(curves_of(run).series) == {"best f0", "coverage"}
+    for number, picture in enumerate((heatmap_of(run), curves_of(run))):
+        assert save(picture, tmp_path / f"{number}.{suffix}").stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_values_that_are_not_finite_are_left_empty():
+    run = gridded((4, 5))
+    run.archive.objectives[:3, 0] = [np.inf, -np.inf, np.nan]
+    assert int(np.isfinite(heatmap_of(run).values).sum()) == len(run.archive) - 3
+
+
+def test_without_an_objective_there_is_no_heat_map():
+    with pytest.raises(RunError, match="no objective"):
+        heatmap_of(gridded((4, 5), objectives=0))

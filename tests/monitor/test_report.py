@@ -1,6 +1,8 @@
 import importlib.util
 import io
 import json
+import math
+import os
 import threading
 import time
 
@@ -10,7 +12,7 @@ from filling import Filler, fill
 from rich.console import Console
 
 from evo.monitor.report import as_json, as_plain, draw, print_report
-from evo.monitor.showing import shown
+from evo.monitor.showing import shown, shown_all
 from evo.run import Run, load
 from problems.arm import Arm
 
@@ -158,3 +160,64 @@ def test_a_problem_that_cannot_be_shipped_shows_json():
 
 def test_without_the_problem_the_genome_is_json():
     assert shown(Run(None), [1, 2]) == ("[1, 2]", "the problem could not be loaded")
+
+
+class Counting(Arm):
+    def show(self, genome):
+        if genome[0] == 2:
+            raise ValueError("not this one")
+        if genome[0] == 4:
+            time.sleep(60)
+        return f"{genome[0]:g} in {os.getpid()}"
+
+
+def test_many_genomes_are_shown_by_one_process():
+    run = Run(None, Counting(joints=3))
+    found = shown_all(run, np.arange(4)[:, None] * np.ones(3))
+    texts = [text for text, note in found if not note]
+    assert [text.split(" in ")[0] for text in texts] == ["0", "1", "3"]
+    assert len({text.split(" in ")[1] for text in texts}) == 1
+    assert found[2] == ("[2.0, 2.0, 2.0]", "the problem's show failed (ValueError: not this one)")
+
+
+def test_a_genome_that_takes_too_long_does_not_lose_those_before_it():
+    run = Run(None, Counting(joints=3))
+    shown_all(run, np.zeros((1, 3)))  # imports lie in the cache now
+    found = shown_all(run, np.array([[1.0] * 3, [4.0] * 3, [3.0] * 3]), deadline=5.0)
+    assert found[0][0].startswith("1 in")
+    assert all("took more than 5 s" in note for _, note in found[1:])
+
+
+def test_the_problems_figures_may_be_anything_like_json(tmp_path):
+    filler = fill(tmp_path, blocks=1)
+    totals = filler.run().totals
+    summary = {"loss": {"held_out": 0.25, "by_part": {"a": 1}, "none": {}}, "note": "[/b] fine", "parts": [1, math.nan]}
+    with filler.writer.transaction():
+        filler.writer.totals({**totals, "summary": summary, "counters": {"whole": 10**400}, "costs": {"ok": True}})
+    run = load(tmp_path)
+    assert as_json(run)["summary"] == {**summary, "parts": [1, None]}
+    lines = [line.split() for line in printed(run, picture=False).splitlines()]
+    for row in (
+        ["loss.held_out", "0.25"],
+        ["loss.by_part.a", "1"],
+        ["loss.none", "{}"],
+        ["note", "[/b]", "fine"],
+        ["parts", "[1,null]"],
+        ["ok", "true"],
+    ):
+        assert row in lines
+    assert "whole" in printed(run, picture=False)
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(tmp_path):
+    place = tmp_path / "[bold]" / "["
+    filler = fill(place, blocks=1)
+    totals, header = filler.run().totals, filler.run().header
+    odd = "[/tmp/x] [red]:smile:[/red] \\"
+    with filler.writer.transaction():
+        filler.writer.header({**header, "problem": odd, "algorithm": odd})
+        filler.writer.totals({**totals, "reason": odd, "operators": {odd: {"told": 1}}, "summary": {odd: odd}})
+    text = printed(Run(filler.run().reader, filler.problem, place))
+    assert text.count(odd) == 6
+    assert f"run: {place}" in text
+    assert f"picture: {place}" in text.replace("\n", "")

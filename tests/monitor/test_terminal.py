@@ -134,3 +134,22 @@ def test_closing_twice_does_no_harm():
 )
 def test_durations_read_well(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_looks_like_markup_is_shown_as_it_is(terminal):
+    odd = "[/tmp/x] [red]"
+    clock, file = Clock(), io.StringIO()
+    shown = Terminal(Console(file=file, force_terminal=terminal, width=200), clock)
+    names = {"name": odd, "problem": odd, "algorithm": odd, "objectives": [{"name": odd}]}
+    shown.start({**HEADER, **names})
+    clock.now += 5.0
+    shown.update(totals(1.0, failures={odd: 2}))
+    filler = fill(None, blocks=1)
+    with filler.writer.transaction():
+        filler.writer.totals({**filler.run().totals, "reason": odd})
+    shown.finish(filler.run())
+    text = file.getvalue()
+    assert f"finished: {odd};" in text
+    assert f"2 {odd}" in text
+    assert f"{odd} 98.5" in text

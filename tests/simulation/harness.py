@@ -158,7 +158,7 @@ class Simulation:
                 self.blows[request] = self.blows.get(request, 0) + count
 
     def _plan_restarts(self, master: Master) -> None:
-        execute = self.writer.connection.execute
+        execute, many = self.writer.connection.execute, self.writer.connection.executemany
         chance = self.schedule.restart / (1 + self.restarts)  # dies out, so that every schedule ends
 
         def risky(*args: Any) -> Any:
@@ -166,7 +166,14 @@ class Simulation:
                 raise Restart
             return execute(*args)
 
+        def riskier(statement: str, rows: list[Any]) -> None:
+            for row in rows:
+                if self.rng.random() < chance:
+                    raise Restart
+                many(statement, [row])
+
         self.writer._execute = risky
+        self.writer._many = riskier
 
     def _fresh(self) -> Master:
         schedule = self.schedule
