@@ -187,7 +187,7 @@ class Evaluator(Configured, ABC):
 class FunctionEvaluator(Evaluator):
     """Measures with the problem's own `evaluate` or `evaluate_batch`.
 
-    Its version is of the problem's source and arguments, which are its own only argument.
+    Its version follows from its one argument: it is of the problem's source and arguments.
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evo.json_text import write_json
 from evo.problem import Problem
 from evo.records import Requests
 from evo.spaces.keys import row_keys
@@ -39,7 +39,7 @@ def work_keys(problem: Problem, requests: Requests) -> NDArray[np.uint64] | None
                     keys[row] = _hash(key)
         else:
             keys = np.array([_hash(key) for key in own if key is not None], dtype=np.uint64)
-    context = _hash(json.dumps([requests.fidelity, dict(requests.params)], sort_keys=True).encode())
+    context = _hash(write_json([requests.fidelity, dict(requests.params)], canonical=True).encode())
     keys = keys ^ np.uint64(context)
     if requests.needs:
         keys = keys ^ np.array([_hash("\n".join(row).encode()) for row in requests.needs], dtype=np.uint64)

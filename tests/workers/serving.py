@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from evo.evaluator import Evaluation, Evaluations, Resources, Work
+from evo.evaluator import Evaluation, Evaluations, Evaluator, Fidelity, FunctionEvaluator, Resources, Work
 from evo.operator import Births, Operator
 from evo.problem import Measure, Minimize, Problem
-from evo.records import Genomes, Requests
+from evo.records import Genomes, Outcomes, Requests, Status
 from evo.space import Space
 from evo.spaces import Box
 from evo.worker import Delivered, Event, Kit, Message, Ready, Workers
+from workers.evaluation import Bench
 
 PATIENCE = 60.0
 
@@ -57,6 +58,13 @@ class Careless(Bowl):
         return super().evaluate_batch(x)
 
 
+class OneByOne(FunctionEvaluator):
+    """Calls `evaluate`, whatever else the problem has."""
+
+    def __init__(self, problem: Problem, takes_work: bool) -> None:
+        self.problem, self._vectorised, self._takes_work = problem, False, takes_work
+
+
 class Noisy(Bowl):
     """Measures its random stream."""
 
@@ -68,14 +76,8 @@ class Noisy(Bowl):
     evaluate_batch: Any = None
 
     @property
-    def evaluator(self) -> Any:
-        from evo.evaluator import FunctionEvaluator
-
-        class OneByOne(FunctionEvaluator):
-            def __init__(self, problem: Problem) -> None:
-                self.problem, self._vectorised, self._takes_work = problem, False, True
-
-        return OneByOne(self)
+    def evaluator(self) -> Evaluator:
+        return OneByOne(self, takes_work=True)
 
 
 class Maker(Bowl):
@@ -165,3 +167,65 @@ def served(
             assert (event.worker, event.message) == (worker, 7)
             parts.append(event)
     return parts
+
+
+# A bench without workers ----------------------------------------------------------------------------------------------
+
+
+def bench(problem: Problem, **operators: Operator) -> Bench:
+    return Bench(Kit(problem, operators, 5))
+
+
+def told(at: Bench, requests: Requests, chunk: int = 64) -> list[Outcomes]:
+    message = Message(1, requests, chunk, 60.0)
+    return [at.serve(message, low, min(low + chunk, len(requests)))[0] for low in range(0, len(requests), chunk)]
+
+
+def statuses(found: Outcomes) -> list[int]:
+    return [Status.OK] * len(found.ids) if found.status is None else found.status.tolist()
+
+
+class Saying(Bowl):
+    """What an evaluation says besides its value is up to the test, by the genome's first number."""
+
+    evaluate_batch: Any = None
+
+    def __init__(self, **more: Any) -> None:
+        self.more = more
+
+    def evaluate(self, x: np.ndarray) -> Evaluation:
+        return Evaluation([float(x.sum())], x[:2], **(self.more if x[0] == 0.25 else {}))
+
+    @property
+    def evaluator(self) -> Evaluator:
+        return OneByOne(self, takes_work=False)
+
+
+def said(**more: Any) -> Outcomes:
+    """Three rows, the second of which says something more."""
+    x = points(3)
+    x[1, 0] = 0.25
+    (found,) = told(bench(Saying(**more)), asked(x))
+    return found
+
+
+class Grouping(Evaluator):
+    """Tells how many rows were measured together; a group with a number above 0.9 raises."""
+
+    @property
+    def fidelities(self) -> Mapping[str, Fidelity]:
+        return {"full": Fidelity(group=4)}
+
+    def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
+        if (genomes > 0.9).any():
+            raise ValueError("above")
+        return Evaluations(np.full((len(genomes), 1), float(len(genomes))), metrics={"draw": work.draws})
+
+
+class Grouped(Problem):
+    space = Box(-1.0, 1.0, size=3)
+    objectives = (Minimize("value"),)
+
+    @property
+    def evaluator(self) -> Evaluator:
+        return Grouping()
