@@ -18,7 +18,8 @@ def check_problem(problem: Problem, n: int = 64, seed: int = 0, genomes: Genomes
     """Check that a problem keeps its promises at its reporting fidelity.
 
     Shapes; finite values where ``nonfinite`` says so; the same bits in batches of 1, 7 and 64 (in one group, where the
-    fidelity declares groups), on a second evaluation, and after pickling; genomes left alone, read-only ones accepted; the plain form.
+    fidelity declares groups), on a second evaluation, and after pickling; genomes left alone, read-only ones accepted;
+    the plain form.
     Objectives declared ``measured`` are only checked for their shape.
 
     Args:
