@@ -258,10 +258,10 @@ class Master:
         return changes
 
     def _point(self) -> None:
-        """A point of the curves whenever half a per cent more was evaluated."""
+        """A point of the curves whenever one per cent more was evaluated."""
         spent = self.tally.evaluations
         if spent >= self._next_point:
-            self._next_point = spent + max(1.0, spent / 200)
+            self._next_point = spent + max(1.0, spent / 100)
             assert self._logbook is not None
             self._logbook.writer.curve(self.seq, spent, self._elapsed(), self.stats())
 

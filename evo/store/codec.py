@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +15,8 @@ from evo.store.columns import pack, unpack
 __all__ = ["decode_change", "decode_outcomes", "decode_requests", "encode_change", "encode_outcomes", "encode_requests"]
 
 _BLANK = Requests()
+_SPAN = struct.Struct("<qd")
+"""First id and seconds of outcomes with consecutive ids."""
 
 
 def encode_requests(requests: Requests, space: Space) -> bytes:
@@ -59,9 +62,10 @@ def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
     ids = outcomes.ids
     n = len(ids)
     if n == 1 or (n and int(ids[-1]) - int(ids[0]) == n - 1 and (ids[1:] - ids[:-1] == 1).all()):
-        columns["first"], columns["n"] = int(ids[0]), n
+        columns["n"] = n
+        columns["span"] = _SPAN.pack(int(ids[0]), outcomes.seconds)  # as bytes, so that block after block looks alike
     else:
-        columns["ids"] = ids
+        columns["ids"], columns["seconds"] = ids, outcomes.seconds
     for name in ("status", "owner", "same_as"):
         value = getattr(outcomes, name)
         if value is not None:
@@ -72,15 +76,14 @@ def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
         columns["genomes"] = space.encode(outcomes.genomes)
     if outcomes.notes:
         columns["notes"] = [[int(row), _note(note)] for row, note in sorted(outcomes.notes.items())]
-    columns["seconds"] = outcomes.seconds
     return pack(columns)
 
 
 def decode_outcomes(data: bytes, space: Space) -> Outcomes:
     """What `encode_outcomes` wrote."""
     columns = unpack(data)
-    if "first" in columns:
-        first = columns.pop("first")
+    if "span" in columns:
+        first, columns["seconds"] = _SPAN.unpack(columns.pop("span"))
         columns["ids"] = np.arange(first, first + columns.pop("n"), dtype=np.int64)
     if "genomes" in columns:
         columns["genomes"] = space.decode(columns["genomes"], len(columns["objectives"]))

@@ -18,6 +18,9 @@ _LENGTH = struct.Struct("<I")
 _MARK = "\0"
 """Key of a header entry that stands for a buffer; no JSON-like value of a user carries it."""
 _SHORT = 1 << 63  # Python writes no integer of thousands of digits
+_HEADS = 1024
+_heads: dict[Any, bytes] = {}
+"""Headers written lately, by structure."""
 _quote = json.encoder.encode_basestring_ascii
 
 
@@ -29,6 +32,42 @@ def pack(value: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: a value has no such form.
     """
+    plain = _structure(value)
+    if plain is None:
+        return _pack(value)
+    structure, buffers = plain
+    head = _heads.get(structure)
+    if head is None:
+        if len(_heads) >= _HEADS:
+            _heads.clear()
+        packed = _pack(value)
+        head = _heads[structure] = packed[: len(packed) - sum(map(len, buffers))]
+    return b"".join([head, *buffers])
+
+
+def _structure(value: Mapping[str, Any]) -> tuple[Any, list[bytes]] | None:
+    """(all that the header says, the buffers) of a flat mapping; None for what is nested or has objects inside.
+
+    Block after block has the same header, so it is written once and looked up for the others.
+    """
+    structure: list[Any] = []
+    buffers: list[bytes] = []
+    for key, item in value.items():
+        kind = type(item)
+        if kind is np.ndarray and item.dtype.kind in "biuf":
+            structure.append((key, item.dtype, item.shape))
+            buffers.append(item.tobytes())
+        elif kind is bytes:
+            structure.append((key, kind, len(item)))
+            buffers.append(item)
+        elif kind is str or kind is int or kind is float:
+            structure.append((key, kind, item))
+        else:
+            return None
+    return tuple(structure), buffers
+
+
+def _pack(value: Mapping[str, Any]) -> bytes:
     writer = _Writer()
     texts = {str(key): writer.text(item) for key, item in value.items()}
     header = f"{{{','.join([f'{_quote(key)}:{texts[key]}' for key in sorted(texts)])}}}".encode()
