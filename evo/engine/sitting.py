@@ -25,7 +25,7 @@ SHARED_SECONDS = 0.02
 
 
 class Sitting:
-    """From the plan to the end of this session."""
+    """From the plan to the end of this sitting."""
 
     def __init__(
         self,

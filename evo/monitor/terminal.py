@@ -103,7 +103,7 @@ class Terminal:
             self._live = None
 
     def _rates(self, evaluations: float, now: float) -> tuple[float, float]:
-        """Evaluations per second: lately, and since this session began."""
+        """Evaluations per second: lately, and since the start."""
         since, then = self._trail[0] if self._trail else (now, evaluations)
         lately = (evaluations - then) / (now - since) if now > since else 0.0
         session = now - self._began
