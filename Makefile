@@ -43,7 +43,7 @@ types: install ## mypy, strict
 
 bench: install ## ratios against peers, measured side by side (installs the peers, torch too)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[dev,bench]'
-	for file in benchmarks/*.py; do $(BIN)/python "$$file" $(ARGS) || exit 1; done
+	missed=0; for file in benchmarks/*.py; do $(BIN)/python "$$file" $(ARGS) || missed=1; done; exit $$missed
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,16 +4,14 @@ import contextlib
 import os
 import random
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.breaking import StopHere, raising
 from engine.worlds import Bowl, Masks, canonical
 
 import evo
 from evo.store.writer import RunWriter
-
-SCRIPT = Path(__file__).parent / "engine" / "scripts" / "endless.py"
 
 
 def search(folder=None, evaluations=300, **options):
@@ -26,23 +24,6 @@ def search(folder=None, evaluations=300, **options):
 def expected(tmp_path_factory):
     """The canonical export of the whole run, in memory."""
     return canonical(search(), tmp_path_factory.mktemp("expected"))
-
-
-class StopHere(Exception):
-    """What the caller's own code raises."""
-
-
-def raising(error, after):
-    """A callback that raises at its `after`-th elite."""
-    count = 0
-
-    def stop(best):
-        nonlocal count
-        count += 1
-        if count == after:
-            raise error
-
-    return stop
 
 
 def test_a_run_repeats_to_the_byte(tmp_path, expected):

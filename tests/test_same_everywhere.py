@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from engine.breaking import StopHere, raising
 from engine.worlds import Masks, canonical
 
 import evo
@@ -27,23 +28,6 @@ def search(folder=None, evaluations=300, **options):
 def expected(tmp_path_factory):
     """The canonical export of the whole run, in memory."""
     return canonical(search(), tmp_path_factory.mktemp("expected"))
-
-
-class StopHere(Exception):
-    """What the caller's own code raises."""
-
-
-def raising(error, after):
-    """A callback that raises at its `after`-th elite."""
-    count = 0
-
-    def stop(best):
-        nonlocal count
-        count += 1
-        if count == after:
-            raise error
-
-    return stop
 
 
 # Killed ---------------------------------------------------------------------------------------------------------------

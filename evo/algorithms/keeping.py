@@ -64,9 +64,9 @@ def default_mutation(space: Space) -> str:
         "BitMask": "flip",
         "Permutation": "swap",
     }
-    kind = type(space).__name__
-    if kind not in names:
-        raise ConfigError(
-            f"algorithm.operator: no default mutation for a {kind} space; name an operator that varies it"
-        )
-    return names[kind]
+    for kind in type(space).__mro__:  # a space derived from one of ours is varied like it
+        if kind.__name__ in names:
+            return names[kind.__name__]
+    raise ConfigError(
+        f"algorithm.operator: no default mutation for a {type(space).__name__} space; name an operator that varies it"
+    )

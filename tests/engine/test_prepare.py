@@ -6,26 +6,15 @@ import numpy as np
 import pytest
 
 import evo
+from engine.breaking import StopHere, raising
 from engine.searchers import Cascade, Enumeration, Rewrites, Rungs
 from engine.worlds import Kernels, Masks, Pruning, Shard, Squares, Weighted, canonical
 
 
-class StopHere(Exception):
-    """What the caller's own code raises in the middle."""
-
-
 def interrupted_and_resumed(problem, algorithm, folder, after, **options):
     """A run whose callback raises at its `after`-th elite, taken up again."""
-    count = 0
-
-    def stop(best):
-        nonlocal count
-        count += 1
-        if count == after:
-            raise StopHere
-
     with pytest.raises(StopHere):
-        evo.search(problem, algorithm, run_dir=folder, on_elite=stop, **options)
+        evo.search(problem, algorithm, run_dir=folder, on_elite=raising(StopHere, after), **options)
     return evo.resume(folder)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import evo
+from engine.breaking import StopHere, raising
 from engine.searchers import Cascade, Rewrites, Rungs
 from engine.worlds import Kernels, Masks, Noisy, Pruning
 from evo.engine.build import logged, master_for
@@ -16,11 +17,6 @@ from evo.store.columns import pack
 from evo.store.reader import FILE_NAME
 from evo.store.writer import open_file
 from operators.discrete import Flip
-
-
-class StopHere(Exception):
-    """What the caller's own code raises in the middle."""
-
 
 CASES = {
     "map_elites": (Masks, lambda: evo.MapElites((6, 6), batch=20), "strict"),
@@ -36,18 +32,10 @@ CASES = {
 
 def broken(folder, problem, algorithm, order, after, snapshots=True):
     """The file of a run that was broken off at its `after`-th elite, with requests in flight."""
-    count = 0
-
-    def stop(best):
-        nonlocal count
-        count += 1
-        if count == after:
-            raise StopHere
-
     with pytest.raises(StopHere):
         evo.search(
-            problem, algorithm, evaluations=5000, seed=3, order=order, run_dir=folder, on_elite=stop,
-            snapshot_seconds=0.0 if snapshots else 1e9, message_seconds=1e-9,
+            problem, algorithm, evaluations=5000, seed=3, order=order, run_dir=folder,
+            on_elite=raising(StopHere, after), snapshot_seconds=0.0 if snapshots else 1e9, message_seconds=1e-9,
         )  # fmt: skip
     return folder / FILE_NAME
 
