@@ -33,6 +33,9 @@ class Strict:
 
     The run then depends on nothing but its seed: not on the number of workers, not on the order of arrival. Both
     numbers are in the resolved specification and never follow the workers. `block` 0 takes the algorithm's own.
+
+    block x lag requests are in flight: enough of them keep the workers busy, too many make the search stale
+    (``benchmarks/qd.py --lags`` prints what that costs).
     """
 
     block: int = 0
