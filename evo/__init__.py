@@ -6,7 +6,7 @@ replayed to the bit.
 """
 
 from evo.algorithm import Algorithm, Turn
-from evo.algorithms import Genetic, MapElites, Random
+from evo.algorithms import Enumeration, Genetic, MapElites, Random
 from evo.archive import Archive
 from evo.archives import Grid, Top
 from evo.engine.order import Arrival, Strict
@@ -14,13 +14,14 @@ from evo.errors import (
     ConfigError,
     EvaluationError,
     EvoError,
+    Rejected,
     ReplayMismatch,
     RunError,
     SpaceError,
     WorkerError,
 )
 from evo.evaluator import Evaluation, Evaluations, Evaluator, Fidelity, Resources, Work
-from evo.operator import Births, Operator
+from evo.operator import Births, Enumerator, Operator
 from evo.problem import Best, Maximize, Measure, Minimize, Objective, Problem
 from evo.records import BORN, Change, Requests, Results, Status
 from evo.run import Run, load
@@ -42,6 +43,8 @@ __all__ = [
     "Categorical",
     "Change",
     "ConfigError",
+    "Enumeration",
+    "Enumerator",
     "Evaluation",
     "EvaluationError",
     "Evaluations",
@@ -62,6 +65,7 @@ __all__ = [
     "Permutation",
     "Problem",
     "Random",
+    "Rejected",
     "ReplayMismatch",
     "Requests",
     "Resources",

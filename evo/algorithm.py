@@ -51,6 +51,8 @@ class Algorithm(Configured, ABC):
 
     block: int = 100
     """How many requests strict order asks for at a time unless the run says otherwise."""
+    ends: bool = False
+    """Whether it comes to an end by itself, so that a search with it needs no budget."""
 
     @abstractmethod
     def setup(self, problem: Problem) -> None:
@@ -72,6 +74,16 @@ class Algorithm(Configured, ABC):
     @abstractmethod
     def archives(self) -> Mapping[str, Archive]:
         """name -> archive, the main one first."""
+
+    @property
+    def expected(self) -> float | None:
+        """After `setup`: how many evaluations it will ask for in all, None where it cannot know; for progress."""
+        return None
+
+    @property
+    def exhausted(self) -> str:
+        """Why there is nothing more to ask for, in words: the reason of a run that ends so."""
+        return "the algorithm has nothing more to ask for"
 
     @property
     def operators(self) -> Mapping[str, Operator]:

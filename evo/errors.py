@@ -6,6 +6,7 @@ __all__ = [
     "ConfigError",
     "EvaluationError",
     "EvoError",
+    "Rejected",
     "ReplayMismatch",
     "RunError",
     "SpaceError",
@@ -39,3 +40,10 @@ class ReplayMismatch(RunError):  # noqa: N818 - it names what happened
 
 class WorkerError(EvoError):
     """Workers cannot be had or kept: infeasible resources, a start that fails, a problem that cannot be shipped."""
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict, no error
+    """Raised by an `evaluate` that has done its work: this genome is not what is searched, for the reason given.
+
+    Not a failure: the candidate is counted on its own and kept out of every archive.
+    """

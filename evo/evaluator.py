@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.errors import EvaluationError
+from evo.errors import EvaluationError, Rejected
 from evo.random import draw_rng
 from evo.records import Genomes
 from evo.spec import Configured
@@ -81,7 +81,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One genome, measured."""
+    """One genome, measured. For one that turns out not to be what is searched, raise `evo.Rejected` instead."""
 
     objectives: Sequence[float]
     """(k,)"""
@@ -112,6 +112,9 @@ class Evaluations:
     """row -> name -> content or file"""
     costs: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     """row -> cost name -> amount"""
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    """row -> why this candidate is not what is searched: a verifier's no, not a failure; its other columns are ignored.
+    Where a row is also in `failures`, it has failed."""
 
 
 @dataclass
@@ -221,7 +224,7 @@ class FunctionEvaluator(Evaluator):
         n = len(genomes)
         objectives, measures = np.full((n, k), np.nan), np.full((n, m), np.nan)
         metrics: dict[str, list[Any]] = {}
-        failures, artifacts, costs = {}, {}, {}
+        failures, rejected, artifacts, costs = {}, {}, {}, {}
         evaluate: Any = self.problem.evaluate
         for row in range(n):
             try:
@@ -236,6 +239,9 @@ class FunctionEvaluator(Evaluator):
                 objectives[row], measures[row] = found.objectives, found.measures
                 for name, value in found.metrics.items():
                     metrics.setdefault(name, [None] * n)[row] = value
+            except Rejected as verdict:
+                rejected[row] = str(verdict)
+                continue
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary, so that the others stand
                 failures[row] = reason_of(error)
                 continue
@@ -244,7 +250,7 @@ class FunctionEvaluator(Evaluator):
             if found.costs:
                 costs[row] = found.costs
         columns = {name: _column(values) for name, values in metrics.items()}
-        return Evaluations(objectives, measures, columns, failures, artifacts, costs)
+        return Evaluations(objectives, measures, columns, failures, artifacts, costs, rejected)
 
 
 def _column(values: list[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from evo.records import Genomes
 from evo.space import Space
 from evo.spec import Configured
 
-__all__ = ["Births", "Operator"]
+__all__ = ["Births", "Enumerator", "Operator"]
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,25 @@ class Operator(Configured):
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: one request each
                 found.append(error)
         return found
+
+
+class Enumerator(Operator, ABC):
+    """Goes through a finite set in an order of its own, rank by rank, and makes a candidate of whatever survives there.
+
+    The set may be cut anywhere: the survivors of ranks a to c are those of a to b and those of b to c, in this order.
+    `evo.Enumeration` asks for it shard by shard.
+    """
+
+    arity = 0
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """How many ranks there are. Read on the master, so it should be known or quickly counted."""
+
+    @abstractmethod
+    def make(self, parents: Genomes, args: Mapping[str, Any], space: Space, work: Work) -> Births:
+        """The survivors among the ranks from ``args["start"]`` up to but not including ``args["stop"]``.
+
+        What was looked at and turned down on the way belongs into the counters.
+        """

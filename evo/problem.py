@@ -102,7 +102,8 @@ class Problem(Configured):
     def evaluate(self, genome: Any) -> Any:
         """Measure one genome (read-only; a copy where it is JSON-like). Runs on a worker.
 
-        What it raises (``sys.exit`` too) fails this genome alone.
+        What it raises (``sys.exit`` too) fails this genome alone; `evo.Rejected` says that it is not what is searched,
+        which is no failure.
 
         May take a second parameter, the `evo.Work` (draw, random stream, fidelity, artifacts).
 
@@ -145,7 +146,8 @@ class Problem(Configured):
     def report(self, best: Best | None, run: Any) -> Mapping[str, Any]:
         """The world's own figures for `summary`, once at the end; the only place where held-out data is opened.
 
-        Numbers by name, or anything JSON-like (``{"failures": {"timeout": 3}}``).
+        Numbers by name, or anything JSON-like (``{"failures": {"timeout": 3}}``). A non-empty list of flat mappings
+        with the same keys (``{"formulas": [{"length": 3, "text": "..."}, ...]}``) is printed as a table of that name.
 
         Args:
             best: the best candidate, None when nothing was measured.

@@ -8,7 +8,7 @@ Walks through the loop
 ----------------------
 MAP-Elites: ``Requests(genomes, operator="iso_line", parents=ids)`` -> one candidate per row, index 0.
 Enumeration in shards: ``Requests(make="shard", args=[{"start": 0, "stop": 512}, ...])`` -> the survivors of a shard as
-candidates 0..k-1 of its row, its totals as counters.
+candidates 0..k-1 of its row, its totals as counters; those that the verifier turns down are counted, not kept.
 EvoPress rung: ``Requests(genomes, candidate=ids, fidelity="rung1", draw=d)``: the same candidates measured again, all
 on the minibatch that draw `d` selects.
 Kernel cascade: ``Requests(genomes, fidelity="compile")`` yields an artifact; then ``Requests(genomes, candidate=ids,
@@ -37,6 +37,7 @@ __all__ = [
     "Status",
     "candidate_id",
     "candidate_name",
+    "is_failure",
     "request_of",
 ]
 
@@ -48,6 +49,9 @@ BORN = "born"
 
 PREPARE = "prepare"
 """The source of a problem's preparation: what it makes is known by name to `Problem.needs`."""
+
+CHILDREN_LOST, CHILDREN_REJECTED = "children_lost", "children_rejected"
+"""Counters of a request that makes its genomes: children whose measurement failed, and children that were rejected."""
 
 _INDEX_BITS = 20
 MAX_CANDIDATES = 1 << _INDEX_BITS
@@ -82,6 +86,13 @@ class Status(IntEnum):
     """It overran its deadline and was ended by killing the process."""
     CRASHED = 4
     """It was alone on a fresh worker when that worker died, for the second time: quarantined."""
+    REJECTED = 5
+    """The evaluator did its work and says that this is not what is searched; the note holds the reason. No failure."""
+
+
+def is_failure(status: Any) -> Any:
+    """Whether a status, or each of a column of them, says that something went wrong: neither OK nor REJECTED."""
+    return (status != Status.OK) & (status != Status.REJECTED)
 
 
 @dataclass(slots=True, eq=False)
@@ -159,7 +170,7 @@ class Note:
     """What only a few rows have to say; kept beside the columns, not in them."""
 
     message: str = ""
-    """Why it failed: one line, then the traceback where there is one."""
+    """Why it failed or was rejected: one line, then the traceback where there is one."""
     counters: Mapping[str, float] = field(default_factory=dict)
     """Totals of the work done, summed over the run (``{"screened": 4096}``)."""
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -178,7 +189,7 @@ class Outcomes:
     ids: NDArray[np.int64]
     """(r,) request ids."""
     objectives: NDArray[np.float64]
-    """(c, k); rows of requests that yielded nothing usable hold NaN when `owner` is None."""
+    """(c, k); rows of requests that yielded nothing usable (all but OK) hold NaN when `owner` is None."""
     measures: NDArray[np.float64]
     """(c, m)"""
     metrics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -195,6 +206,8 @@ class Outcomes:
     """row -> note"""
     seconds: float = 0.0
     """Time the worker spent on all of them; not part of the canonical record."""
+    cpu_seconds: float = 0.0
+    """Processor time of the worker's process, all its threads together; likewise. What it starts does not count."""
 
     def owners(self) -> NDArray[np.int64]:
         """(c,) row in `ids` of each candidate."""
@@ -230,6 +243,7 @@ class Outcomes:
             same_as=None if self.same_as is None else self.same_as[rows],
             notes={where[row]: note for row, note in self.notes.items() if row in where},
             seconds=self.seconds * len(rows) / max(1, len(self.ids)),
+            cpu_seconds=self.cpu_seconds * len(rows) / max(1, len(self.ids)),
         )
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from evo.archive import Elites
 from evo.errors import EvoError, RunError
 from evo.problem import Best, Problem
-from evo.records import Genomes, Status
+from evo.records import Genomes, Status, is_failure
 
 if TYPE_CHECKING:  # sqlite is not for those who only import evo
     from evo.monitor.plot import Plot
+    from evo.store.candidates import Candidates
     from evo.store.reader import RunReader
     from evo.store.view import ArchiveView
 
@@ -80,6 +81,11 @@ class Run:
             raise RunError("this search keeps no log, so only its elites are known: run it with log=True")
         return self._reader
 
+    @property
+    def logged(self) -> bool:
+        """Whether the search keeps a log."""
+        return self._reader is not None
+
     @cached_property
     def _stored_header(self) -> dict[str, Any]:
         return self.reader.header()
@@ -123,7 +129,12 @@ class Run:
     def failures(self) -> dict[str, int]:
         """Failed requests by kind: failed, invalid, timeout, crashed."""
         counts = self.totals.get("failures", {})
-        return {one.name.lower(): int(counts.get(one.name.lower(), 0)) for one in Status if one != Status.OK}
+        return {one.name.lower(): int(counts.get(one.name.lower(), 0)) for one in Status if is_failure(one)}
+
+    @property
+    def rejected(self) -> int:
+        """Requests whose genome turned out not to be what is searched; no failures."""
+        return int(self.totals.get("rejected", 0))
 
     @property
     def counters(self) -> dict[str, float]:
@@ -222,12 +233,26 @@ class Run:
             rows = np.argsort(view.candidate)
             found: Genomes = view.genomes[rows[np.searchsorted(view.candidate, candidates, sorter=rows)]]
             return found
-        if self.problem is None:
-            raise RunError(f"reading genomes needs the problem{self._unknown}: evo.load(run_dir, problem=...)")
         from evo.store.reader import RunReader
 
-        genomes: Genomes = RunReader(self._reader.connection, self.problem.space).genomes(candidates)
+        space = self._known("reading genomes").space
+        genomes: Genomes = RunReader(self._reader.connection, space).genomes(candidates)
         return genomes
+
+    def _known(self, purpose: str) -> Problem:
+        if self.problem is None:
+            raise RunError(f"{purpose} needs the problem{self._unknown}: evo.load(run_dir, problem=...)")
+        return self.problem
+
+    def candidates(self) -> Candidates:
+        """All candidates measured well at the reporting fidelity as numpy columns, in id order.
+
+        Raises:
+            RunError: the search keeps no log, or its problem is not known.
+        """
+        from evo.store.candidates import candidates
+
+        return candidates(self.reader, self._known("reading genomes").space)
 
     def frame(self) -> Any:
         """A pandas table, one row an evaluated candidate, failures included (`evo.store.frame`)."""
@@ -242,6 +267,15 @@ class Run:
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """What else happened, in order; of the given kinds only where some are given."""
         return self.reader.events(kinds)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """How busy each worker was: one entry a worker and session, in order.
+
+        ``session`` and ``worker`` number it; ``messages`` that it has ended; ``busy`` seconds that it says it
+        worked, ``cpu`` seconds of its processor; ``elapsed`` seconds from its first message to the end of the session's
+        last (or to its own death); ``share`` is busy / elapsed. A message counts when it has ended.
+        """
+        return self.reader.workers()
 
     def artifact(self, digest: str) -> bytes:
         """The content of an artifact by its hash.
@@ -277,9 +311,7 @@ class Run:
 
     def show(self, genome: Any) -> str:
         """One genome as the problem shows it to people (`evo.Problem.show`)."""
-        if self.problem is None:
-            raise RunError(f"showing a genome needs the problem{self._unknown}: evo.load(run_dir, problem=...)")
-        return self.problem.show(genome)
+        return self._known("showing a genome").show(genome)
 
 
 def _pairs(values: Mapping[str, float]) -> str:

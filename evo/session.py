@@ -56,7 +56,7 @@ def search(
     Args:
         problem: what is searched.
         algorithm: how; by default `MapElites` for a problem with measures, else `Genetic`.
-        evaluations: budget in distinct evaluations.
+        evaluations: budget in distinct evaluations; an algorithm that ends by itself (`Enumeration`) needs none.
         seconds: budget in wall time.
         seed: all randomness follows from it.
         workers: None for this process, a number or ``"ray"`` for Ray actors, or workers of your own.
@@ -81,7 +81,7 @@ def search(
         handle_signals: one Ctrl-C drains and returns a resumable run (state ``interrupted``), a second stops at once.
 
     Raises:
-        ConfigError: a parameter is wrong, or there is no budget.
+        ConfigError: a parameter is wrong, or there is no budget for an algorithm that never ends by itself.
         RunError: the run directory cannot be used or written.
         WorkerError: workers cannot be had, or the problem cannot be shipped to them.
 
@@ -96,7 +96,7 @@ def search(
         True
     """
     rules = Rules(evaluations, seconds, target, plateau, failures)
-    if evaluations is None and seconds is None and target is None and plateau is None:
+    if (evaluations, seconds, target, plateau) == (None,) * 4 and not (algorithm is not None and algorithm.ends):
         raise ConfigError("no budget: give evaluations=, seconds=, target= or plateau=")
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"seed: expected a whole number of at least 0, got {seed!r}")

@@ -8,7 +8,7 @@ row; what concerns the whole batch raises. Reasons name no row: which row of a b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ __all__ = ["Found", "amounts", "checked", "contents", "joined"]
 
 _EXACT = 1 << 53
 """Integers below this are exact as floats."""
-_LARGEST = 10**4000
-"""Integers beyond have more digits than Python reads back."""
 _DEEPEST = 100
 
 
@@ -36,6 +34,8 @@ class Found:
     measures: NDArray[np.float64]
     metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
+    rejected: dict[int, str] = field(default_factory=dict)
+    """No row is in both."""
     artifacts: dict[int, dict[str, bytes]] = field(default_factory=dict)
     costs: dict[int, dict[str, float]] = field(default_factory=dict)
 
@@ -58,8 +58,9 @@ def checked(found: Evaluations, n: int, k: int, m: int) -> Found:
     plain = Found(objectives, measures)
     for row, reason in found.failures.items():
         plain.failures[_row("failures", row, n)] = str(reason)
+    rejected = {_row("rejected", row, n): str(reason) for row, reason in found.rejected.items()}
     for name, values in found.metrics.items():
-        plain.metrics[name] = _column(name, values, n, plain.failures)
+        plain.metrics[name] = _column(name, values, n, plain.failures, rejected.keys())
     for row, artifacts in found.artifacts.items():
         place = _row("artifacts", row, n)
         try:
@@ -72,6 +73,7 @@ def checked(found: Evaluations, n: int, k: int, m: int) -> Found:
             plain.costs[place] = amounts("cost", costs)
         except EvaluationError as error:
             plain.failures.setdefault(place, str(error))
+    plain.rejected = {row: reason for row, reason in rejected.items() if row not in plain.failures}
     return plain
 
 
@@ -134,6 +136,7 @@ def joined(parts: Sequence[Found]) -> Found:
     )
     for start, part in zip(starts, parts, strict=False):
         whole.failures.update((start + row, reason) for row, reason in part.failures.items())
+        whole.rejected.update((start + row, reason) for row, reason in part.rejected.items())
         whole.artifacts.update((start + row, one) for row, one in part.artifacts.items())
         whole.costs.update((start + row, one) for row, one in part.costs.items())
     return whole
@@ -148,8 +151,9 @@ def _row(what: str, row: Any, n: int) -> int:
 # Metrics --------------------------------------------------------------------------------------------------------------
 
 
-def _column(name: Any, values: Any, n: int, failures: dict[int, str]) -> NDArray[Any]:
-    """One metric as a column of numbers or of JSON-like objects; a value that is neither fails its row."""
+def _column(name: Any, values: Any, n: int, failures: dict[int, str], ignored: Collection[int]) -> NDArray[Any]:
+    """One metric as a column of numbers or of JSON-like objects; a value that is neither fails its row, unless that is
+    among those `ignored`."""
     if not isinstance(name, str):
         raise EvaluationError(f"metrics: names must be text, got {name!r}")
     column = values if isinstance(values, np.ndarray) else _array(name, values)
@@ -164,7 +168,7 @@ def _column(name: Any, values: Any, n: int, failures: dict[int, str]) -> NDArray
     if kind == "U":
         return column.astype(object)
     if kind == "O":
-        return _objects(name, column, failures)
+        return _objects(name, column, failures, ignored)
     raise EvaluationError(
         f"metric {name!r}: expected numbers, text or JSON-like values, got values of type {column.dtype}"
     )
@@ -181,7 +185,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     return column
 
 
-def _objects(name: str, column: NDArray[Any], failures: dict[int, str]) -> NDArray[Any]:
+def _objects(name: str, column: NDArray[Any], failures: dict[int, str], ignored: Collection[int]) -> NDArray[Any]:
     """Objects in plain form; a column of floats where they are nothing but numbers that floats can hold.
 
     What becomes of a value does not depend on its neighbours' values, so that messages may be cut anywhere.
@@ -189,7 +193,7 @@ def _objects(name: str, column: NDArray[Any], failures: dict[int, str]) -> NDArr
     plain = np.empty(len(column), dtype=object)
     numbers = True
     for row, value in enumerate(column):
-        if row in failures:
+        if row in failures or row in ignored:
             continue
         try:
             value = _plain(value, 0)
@@ -213,8 +217,6 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufUO":
         return _plain(value.tolist(), depth)
     if isinstance(value, int):
-        if abs(value) >= _LARGEST:
-            raise EvaluationError("an integer of more than 4000 digits cannot be kept; keep it as text or an artifact")
         return int(value)
     if isinstance(value, str | float):
         return str(value) if isinstance(value, str) else float(value)

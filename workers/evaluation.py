@@ -10,10 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.errors import EvaluationError
+from evo.errors import EvaluationError, Rejected
 from evo.evaluator import Work, reason_of
 from evo.operator import Births
-from evo.records import BORN, MAX_CANDIDATES, Genomes, Note, Outcomes, Requests, Status
+from evo.records import (
+    BORN,
+    CHILDREN_LOST,
+    CHILDREN_REJECTED,
+    MAX_CANDIDATES,
+    Genomes,
+    Note,
+    Outcomes,
+    Requests,
+    Status,
+)
 from evo.worker import Kit, Message
 from workers.artifacts import keep, needed
 from workers.checking import Found, amounts, checked, contents, joined
@@ -61,7 +71,7 @@ class Bench:
 
     def serve(self, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
         """Rows low..high of a message: (outcomes, small artifacts by hash)."""
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         requests = message.requests
         if low > 0 or high < len(requests):
             requests = requests.take(slice(low, high))
@@ -69,7 +79,7 @@ class Bench:
         work = Work(self._kit.seed, requests.fidelity, requests.draws, requests.params, artifacts, needs=requests.needs)
         kept: dict[str, bytes] = {}
         outcomes = (self._measured if requests.make is None else self._bred)(requests, work, kept)
-        outcomes.seconds = time.perf_counter() - started
+        outcomes.seconds, outcomes.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
         return outcomes, kept
 
     def overdue(self, request: Requests, reason: str) -> Outcomes:
@@ -89,7 +99,7 @@ class Bench:
     # One candidate a request: its genome --------------------------------------------------------------------------
 
     def _measured(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
-        """The genomes of requests, measured; a candidate's failure is its request's."""
+        """The genomes of requests, measured; a candidate's failure or rejection is its request's."""
         assert requests.genomes is not None
         n = len(requests)
         group = self._groups.get(requests.fidelity, 1)
@@ -99,12 +109,15 @@ class Bench:
         invalid = self._invalid(objectives, measures)
         notes: dict[int, Note] = {}
         status = None
-        if found.failures or invalid:
+        if found.failures or found.rejected or invalid:
             status = np.zeros(n, dtype=np.uint8)
-            for row, reason in invalid.items():
-                status[row], notes[row] = Status.INVALID, Note(reason)
-            for row, reason in found.failures.items():
-                status[row], notes[row] = Status.FAILED, Note(reason)
+            for kind, reasons in (
+                (Status.INVALID, invalid),
+                (Status.REJECTED, found.rejected),
+                (Status.FAILED, found.failures),
+            ):
+                for row, reason in reasons.items():
+                    status[row], notes[row] = kind, Note(reason)
             bad = status != Status.OK
             objectives[bad], measures[bad] = np.nan, np.nan
         for row, artifacts in found.artifacts.items():
@@ -116,7 +129,8 @@ class Bench:
     # Any number of candidates a request: its children -------------------------------------------------------------
 
     def _bred(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
-        """The children of requests, measured; those whose measurement failed are dropped and counted."""
+        """The children of requests, measured; those whose measurement failed, and those that were rejected, are dropped
+        and counted."""
         made = self._made(requests, work, kept)
         counts = np.array([len(batch) for batch in made.batches], dtype=np.int64)
         owner = np.repeat(np.arange(len(requests)), counts)
@@ -154,20 +168,24 @@ class Bench:
     ) -> NDArray[np.bool_]:
         """(c,) which children stand. A request that lost all of those it had has failed, for the reason of the first.
 
-        It is an invalid one when every child was measured, but none gave finite values in range.
+        It is an invalid one when every child was measured, but none gave finite values in range. A child that was
+        rejected is not lost: work was done on it, so a request none of whose children was accepted is well.
         """
         good = np.ones(len(owner), dtype=bool)
         lost: dict[int, list[tuple[Status, str]]] = {}
-        bad = {
-            child: (Status.INVALID, reason) for child, reason in self._invalid(found.objectives, found.measures).items()
-        }
+        invalid = self._invalid(found.objectives, found.measures).items()
+        bad = {child: (Status.INVALID, reason) for child, reason in invalid if child not in found.rejected}
         bad |= {child: (Status.FAILED, reason) for child, reason in found.failures.items()}
         for child in sorted(bad):
             good[child] = False
             lost.setdefault(int(owner[child]), []).append(bad[child])
+        if found.rejected:
+            rejected = np.array(list(found.rejected), dtype=np.int64)
+            good[rejected] = False
+            for row, count in zip(*np.unique(owner[rejected], return_counts=True), strict=True):
+                _count(notes, int(row), CHILDREN_REJECTED, int(count))
         for row, children in lost.items():
-            note = notes.setdefault(row, Note())
-            note.counters = {**note.counters, "children_lost": note.counters.get("children_lost", 0) + len(children)}
+            note = _count(notes, row, CHILDREN_LOST, len(children))
             if len(children) < counts[row]:
                 note.message = note.message or children[0][1]
                 continue
@@ -251,8 +269,12 @@ class Bench:
             return checked(found, n, self._k, self._m)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
             if n == 1:
-                nothing = np.full((1, self._k), np.nan), np.full((1, self._m), np.nan)
-                return Found(*nothing, failures={0: reason_of(error)})
+                nothing = Found(np.full((1, self._k), np.nan), np.full((1, self._m), np.nan))
+                if isinstance(error, Rejected):
+                    nothing.rejected[0] = str(error)
+                else:
+                    nothing.failures[0] = reason_of(error)
+                return nothing
         return joined([self._attempt(genomes[row : row + 1], work.one(row)) for row in range(n)])
 
     def _handed(self, genomes: Genomes) -> Genomes:
@@ -281,6 +303,13 @@ class Bench:
                     f"measure {measure.name!r} = {measures[row, axis]:g} outside [{measure.low:g}, {measure.high:g}]"
                 )
         return invalid
+
+
+def _count(notes: dict[int, Note], row: int, counter: str, amount: int) -> Note:
+    """Add to a counter of one request's note."""
+    note = notes.setdefault(row, Note())
+    note.counters = {**note.counters, counter: note.counters.get(counter, 0) + amount}
+    return note
 
 
 def _spans(start: int, end: int, group: int) -> list[slice]:

@@ -201,7 +201,7 @@ class Simulated(Workers):
         assert self._bench is not None
         process.busy += seconds
         outcomes, artifacts = self._bench.serve(message, low, high)
-        outcomes.seconds = seconds
+        outcomes.seconds = outcomes.cpu_seconds = seconds
         final = high >= len(message.requests)
         self._deliver(worker, Delivered(worker, message.id, outcomes, final, artifacts))
         if not final:

@@ -64,7 +64,9 @@ def _findings(settings: RunConfig, problem: Problem, found: Probe) -> Iterator[t
         yield True, "preparation", f"{_seconds(found.preparation)} for {', '.join(found.made)}"
     failed = len(found.failures)
     reason = first_line(next(iter(found.failures.values())).message) if failed else ""
-    yield failed < found.n, "evaluations", f"{found.n - failed} of {found.n} succeeded{f'; {reason}' if failed else ''}"
+    succeeded = f"{found.n - failed - found.rejected} of {found.n} succeeded"
+    rejected = f", {found.rejected} rejected" if found.rejected else ""
+    yield failed < found.n, "evaluations", f"{succeeded}{rejected}{f'; {reason}' if failed else ''}"
     yield (
         True,
         "time",
@@ -126,7 +128,6 @@ def _trial(settings: RunConfig, found: Probe) -> Iterator[tuple[bool, str, str]]
             backend="inline",
             order=settings.policy(),
             initial=settings.start(),
-            log=False,
         )
     except EvoError as error:
         yield False, "trial", str(error)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evo.errors import EvaluationError, EvoError, SpaceError
 from evo.problem import Problem
-from evo.records import PREPARE, Genomes, Note, Outcomes, Requests
+from evo.records import PREPARE, Genomes, Note, Outcomes, Requests, Status, is_failure
 from evo.store.codec import encode_outcomes, encode_requests
 from evo.worker import Kit, Message
 from workers.evaluation import Bench
@@ -52,6 +52,8 @@ class Probe:
     """(g, m)"""
     failures: dict[int, Note] = field(default_factory=dict)
     """row -> why"""
+    rejected: int = 0
+    """How many are not what is searched."""
     differing: dict[int, int] = field(default_factory=dict)
     """batch size -> rows that got other bits than in the one batch"""
     bytes_each: float = 0.0
@@ -169,7 +171,8 @@ def probe(problem: Problem, seed: int, patience: float = 10.0) -> Probe:
         batched=whole.seconds / n,
         objectives=whole.objectives[status == 0],
         measures=whole.measures[status == 0],
-        failures={row: note for row, note in whole.notes.items() if status[row]},
+        failures={row: note for row, note in whole.notes.items() if is_failure(status[row])},
+        rejected=int((status == Status.REJECTED).sum()),
     )
     space = problem.space
     found.bytes_each = (len(encode_requests(place.requests(genomes), space)) + len(encode_outcomes(whole, space))) / n

@@ -47,7 +47,7 @@ def _search(config: Path, overrides: Sequence[str], run_dir: Path | None, as_jso
     problem, algorithm = settings.built
     resolved = {**settings.resolved(), "folder": str(config.parent.resolve())}  # where the user's modules are
     budget, stop, crew = settings.budget, settings.stop, settings.workers
-    if not any((budget.evaluations, budget.seconds, stop.plateau)) and stop.target is None:
+    if not any((algorithm.ends, budget.evaluations, budget.seconds, stop.plateau)) and stop.target is None:
         raise ConfigError(
             f"{config}: budget: the search would never end; "
             "set budget.evaluations, budget.seconds, stop.target or stop.plateau"

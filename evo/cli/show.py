@@ -49,8 +49,8 @@ def show(
 def _print_bests(run: Run, k: int, console: Console) -> None:
     from rich.text import Text
 
-    from evo.monitor.report import figure
     from evo.monitor.showing import shown_all
+    from evo.monitor.tables import figure
     from evo.records import candidate_name
 
     bests = run.bests(k)

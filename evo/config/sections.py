@@ -44,7 +44,7 @@ class Section(BaseModel):
 
 
 class Budget(Section):
-    """How much the search may spend; null means no limit."""
+    """How much the search may spend; null means no limit. An algorithm that ends by itself needs none."""
 
     evaluations: Count | None = Field(default=None, description="distinct evaluations")
     seconds: Positive | None = Field(

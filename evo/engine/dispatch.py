@@ -42,6 +42,9 @@ class _Flight:
     sent: float
     leases: tuple[str, ...]
     delivered: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """What the worker says that it spent on what it delivered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +91,9 @@ class Dispatcher:
         self._failed_starts = 0
         self.attempts: list[Attempt] = []
         """Messages that ended since the master last took them."""
+        self.seconds = 0.0
+        self.cpu_seconds = 0.0
+        """What workers spent on what they delivered."""
         self.performed = 0
         self.attempted = 0
         self.lost = 0
@@ -167,6 +173,7 @@ class Dispatcher:
         self.in_flight -= n
         if n:
             self.performed += n
+            self._spent(flight, outcomes)
             self._queue.learn(flight.message.requests.fidelity, outcomes.seconds / n)
             if flight.caution:
                 self._failures.cleared(flight.message.requests if rows is None else flight.message.requests.take(rows))
@@ -176,6 +183,12 @@ class Dispatcher:
             if flight.delivered < flight.rows:  # a delivery was lost on the way: the work is done again
                 self._again(flight, np.flatnonzero(~flight.done), flight.caution)
         return outcomes if n else None
+
+    def _spent(self, flight: _Flight, outcomes: Outcomes) -> None:
+        flight.seconds += outcomes.seconds
+        flight.cpu_seconds += outcomes.cpu_seconds
+        self.seconds += outcomes.seconds
+        self.cpu_seconds += outcomes.cpu_seconds
 
     def _landed(self, number: int, worker: _Worker, flight: _Flight) -> None:
         held = len(worker.flights)
@@ -266,6 +279,8 @@ class Dispatcher:
                 flight.sent - self._opened,
                 now - self._opened,
                 outcome,
+                flight.seconds,
+                flight.cpu_seconds,
             )
         )
 

@@ -130,7 +130,7 @@ class Driver:
         if self._writer is not None:
             totals = self.totals(state, reason)
             if self.master.torn:
-                kept = ("performed", "attempts", "elapsed", "workers")
+                kept = ("performed", "attempts", "worker_seconds", "cpu_seconds", "elapsed", "workers")
                 totals = {**self._written, **{name: totals[name] for name in kept}}
             with self._writer.transaction():
                 self._writer.totals({**totals, "state": state, "reason": reason})
@@ -148,12 +148,16 @@ class Driver:
             "reason": reason,
             "evaluations": tally["evaluations"],
             "budget": {"evaluations": master.rules.evaluations, "seconds": master.rules.seconds},
+            "expected": master.algorithm.expected,
             "asked": tally["asked"],
             "told": tally["told"],
             "repeats": tally["repeats"],
             "performed": before.get("performed", 0) + (dispatcher.performed if dispatcher else 0),
             "attempts": before.get("attempts", 0) + (dispatcher.attempted if dispatcher else 0),
+            "worker_seconds": before.get("worker_seconds", 0.0) + (dispatcher.seconds if dispatcher else 0.0),
+            "cpu_seconds": before.get("cpu_seconds", 0.0) + (dispatcher.cpu_seconds if dispatcher else 0.0),
             "failures": tally["failures"],
+            "rejected": tally["rejected"],
             "best": best,
             "operators": tally["operators"],
             "costs": tally["costs"],

@@ -204,6 +204,7 @@ def join(parts: Sequence[Outcomes]) -> Outcomes:
             for row, note in part.notes.items()
         },
         seconds=sum(part.seconds for part in parts),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
     )
     if _ascending(ids):
         return joined

@@ -169,7 +169,7 @@ class Master:
                 self._end(self.rules.verdict(self.tally, self.problem))
             else:
                 if not self.ledger.blocks:
-                    spent = "budget spent" if room < 1 else "the algorithm has nothing more to ask for"
+                    spent = "budget spent" if room < 1 else self.algorithm.exhausted
                     if room < 1 or self._starved:
                         self._end(self.rules.final(self.tally, spent))
                 return

@@ -27,9 +27,10 @@ class _Before(Algorithm):
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm
-        self.block = algorithm.block
+        self.block, self.ends = algorithm.block, algorithm.ends
         self._left: list[Requests] = []
         self._untold = 0
+        self._cost = 0.0
 
     def setup(self, problem: Problem) -> None:
         """Set the wrapped algorithm up."""
@@ -58,6 +59,17 @@ class _Before(Algorithm):
 
     def _passed(self, results: Sequence[Results], own: Sequence[Results]) -> Sequence[Results]:
         return [part for part in results if part.requests.source != self.source]
+
+    @property
+    def expected(self) -> float | None:
+        """The wrapped algorithm's, and what its own add to the budget."""
+        expected = self.algorithm.expected
+        return None if expected is None else expected + self._cost
+
+    @property
+    def exhausted(self) -> str:
+        """The wrapped algorithm's."""
+        return self.algorithm.exhausted
 
     @property
     def archives(self) -> Mapping[str, Archive]:
@@ -131,6 +143,7 @@ class Seeded(_Before):
         checked = problem.space.check(self.genomes)
         self._left = [Requests(genomes=checked, source=self.source)] if len(checked) else []
         self._untold = len(checked)
+        self._cost = float(len(checked))
 
     def _passed(self, results: Sequence[Results], own: Sequence[Results]) -> Sequence[Results]:
         return results

@@ -157,4 +157,5 @@ def _copied(one: Outcomes, earlier: int, request: int) -> Outcomes:
         same_as=np.array([earlier], dtype=np.int64),
         notes={row: replace(note, counters={}, costs={}) for row, note in one.notes.items()},
         seconds=0.0,
+        cpu_seconds=0.0,
     )

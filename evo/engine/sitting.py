@@ -13,9 +13,11 @@ from evo.engine.build import Plan
 from evo.engine.driver import Driver, Monitor
 from evo.engine.rundir import ARTIFACTS
 from evo.errors import EvoError
+from evo.json_text import read_json, write_json
 from evo.problem import Best
 from evo.records import Change, Results
 from evo.run import Run, load
+from evo.store.plain import finite
 from evo.worker import Kit
 
 __all__ = ["Sitting"]
@@ -101,7 +103,8 @@ class Sitting:
         """The problem's own closing figures, once the search itself is over."""
         if state in ("finished", "stopped"):
             try:
-                self._driver.summary = dict(self._plan.master.problem.report(self.run.best, self.run))
+                found = dict(self._plan.master.problem.report(self.run.best, self.run))
+                self._driver.summary = read_json(write_json(finite(found)))  # or say here that it has no such form
             except Exception as error:  # noqa: BLE001 - the problem's own code; the search itself is safe and returned
                 warnings.warn(f"{type(error).__name__} in the problem's report: {error}", stacklevel=4)
             self._driver.write_totals(state, reason)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.problem import Problem
-from evo.records import PREPARE, Change, Requests, Results, Status
+from evo.records import CHILDREN_LOST, CHILDREN_REJECTED, PREPARE, Change, Requests, Results, Status, is_failure
 
 __all__ = ["BestSoFar", "Tally"]
 
@@ -42,7 +42,10 @@ class Tally:
     repeats: int = 0
     """Requests answered by an earlier one's work."""
     good: int = 0
-    """Requests told as OK, but for those that cost nothing: a preparation that works says nothing of the search."""
+    """Requests whose work was done, whatever the verdict, but for those that cost nothing: a preparation that works
+    says nothing of the search."""
+    rejected: int = 0
+    """Requests whose genome is not what is searched; no failures."""
     failures: dict[str, int] = field(default_factory=dict)
     operators: dict[str, dict[str, int]] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
@@ -70,7 +73,7 @@ class Tally:
         for part in results:
             self._count(part)
             entry = self._operator(part)
-            if entry is not None and accepted is not None:
+            if entry is not None:
                 entry["accepted"] += _count_in(part.candidate, accepted)
             if part.requests.fidelity == reporting and self._better(part, problem):
                 gained = True
@@ -80,9 +83,9 @@ class Tally:
         self.repeats_running = self.repeats_running + told if self.repeats - repeats == told else 0
 
     @staticmethod
-    def _accepted(results: Sequence[Results], changes: Sequence[Change]) -> Any:
-        if not any(part.requests.operator for part in results):
-            return None
+    def _accepted(results: Sequence[Results], changes: Sequence[Change]) -> NDArray[np.int64]:
+        if not any(part.requests.operator or part.requests.make for part in results):
+            return np.empty(0, np.int64)
         kept = [change.candidate for change in changes if len(change.candidate)]
         return np.concatenate(kept) if kept else np.empty(0, np.int64)
 
@@ -93,18 +96,8 @@ class Tally:
         self.repeats += repeated
         self.reserved = round(self.reserved - part.requests.reserve * n, 9)
         self.evaluations = round(self.evaluations + part.requests.reserve * (n - repeated), 9)
-        bad = int(np.count_nonzero(part.status))
+        bad = self._verdicts(part) if part.status.any() else 0
         self.good += n - bad if part.requests.reserve else 0
-        if bad:
-            for status in Status:
-                count = int((part.status == status).sum())
-                if status != Status.OK and count:
-                    name = status.name.lower()
-                    self.failures[name] = self.failures.get(name, 0) + count
-            if not self.first_failure:
-                row = int(np.flatnonzero(part.status)[0])
-                note = part.notes.get(row)
-                self.first_failure = note.message if note else Status(int(part.status[row])).name.lower()
         for note in part.notes.values():
             for name, amount in note.counters.items():
                 self.counters[name] = self.counters.get(name, 0) + amount
@@ -113,13 +106,35 @@ class Tally:
             if part.requests.source == PREPARE:
                 self.artifacts.update(note.artifacts)
 
+    def _verdicts(self, part: Results) -> int:
+        """Count what is not OK; how many of those are failures."""
+        self.rejected += int((part.status == Status.REJECTED).sum())
+        bad = np.flatnonzero(is_failure(part.status))
+        for status, count in zip(*np.unique(part.status[bad], return_counts=True), strict=True):
+            name = Status(int(status)).name.lower()
+            self.failures[name] = self.failures.get(name, 0) + int(count)
+        if len(bad) and not self.first_failure:
+            row = int(bad[0])
+            note = part.notes.get(row)
+            self.first_failure = note.message if note else Status(int(part.status[row])).name.lower()
+        return len(bad)
+
     def _operator(self, part: Results) -> dict[str, int] | None:
         name = part.requests.operator or part.requests.make
         if not name:
             return None
-        entry = self.operators.setdefault(name, {"told": 0, "failed": 0, "accepted": 0})
+        entry = self.operators.setdefault(
+            name, dict.fromkeys(("told", "failed", "children", "rejected", "accepted"), 0)
+        )
         entry["told"] += len(part.requests)
-        entry["failed"] += int(np.count_nonzero(part.status))
+        entry["failed"] += int(is_failure(part.status).sum())
+        if part.requests.make is None:
+            entry["children"] += len(part.requests)
+            entry["rejected"] += int((part.status == Status.REJECTED).sum())
+        else:
+            rejected = _counted(part, CHILDREN_REJECTED)
+            entry["children"] += len(part) + rejected + _counted(part, CHILDREN_LOST)
+            entry["rejected"] += rejected
         return entry
 
     def _better(self, part: Results, problem: Problem) -> bool:
@@ -150,6 +165,10 @@ class Tally:
         if values["best"] is not None:
             values["best"] = BestSoFar(**values["best"])
         return cls(**values)
+
+
+def _counted(part: Results, counter: str) -> int:
+    return int(sum(note.counters.get(counter, 0) for note in part.notes.values()))
 
 
 def _count_in(candidates: NDArray[np.int64], accepted: NDArray[np.int64]) -> int:

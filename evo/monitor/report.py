@@ -9,22 +9,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evo.errors import EvoError
 from evo.monitor.showing import shown
+from evo.monitor.tables import figure, flat, is_table, print_table, tables_in
 from evo.monitor.terminal import duration
 from evo.problem import Best
 from evo.records import candidate_name
-from evo.store.plain import finite, line
+from evo.store.plain import finite
 
 if TYPE_CHECKING:
     from evo.run import Run
 
-__all__ = ["WIDE", "as_json", "as_plain", "draw", "figure", "print_report"]
+__all__ = ["WIDE", "as_json", "as_plain", "draw", "print_report"]
 
 WIDE = 160
 """Columns where there is no terminal: a file does not wrap."""
@@ -50,6 +50,11 @@ def as_json(run: Run, state: str = "") -> dict[str, Any]:
         "evaluations": run.evaluations,
         "performed": totals.get("performed", 0),
         "failures": run.failures,
+        "rejected": run.rejected,
+        "elapsed": totals.get("elapsed", 0.0),
+        "worker_seconds": totals.get("worker_seconds", 0.0),
+        "cpu_seconds": totals.get("cpu_seconds", 0.0),
+        "workers": run.workers() if run.logged else [],
         "best": None if totals.get("best") is None else finite(_named(run, totals["best"])),
         "stats": finite(dict(totals.get("stats") or {})),
         "summary": finite(run.summary),
@@ -87,6 +92,8 @@ def print_report(run: Run, console: Console | None = None, *, picture: bool = Tr
     if console is None:
         console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     console.print(_overview(run, state or run.state))
+    for name, rows in tables_in(run.summary):
+        print_table(console, name, rows, "run.summary" if run.dir is None else f"evo show {run.dir} --json")
     if run.totals.get("operators"):
         console.print(_operators(run.totals["operators"]))
     for message, count in _messages(run):
@@ -118,39 +125,34 @@ def _overview(run: Run, state: str) -> Table:
         table.add_row("coverage", f"{stats['coverage']:.2%}, {stats.get('elites', 0):,.0f} elites")
     if stats.get("qd_score") is not None:
         table.add_row("QD score", f"{stats['qd_score']:,.8g}")
+    if run.rejected:
+        table.add_row("rejected", f"{run.rejected:,}")
     failures = {kind: count for kind, count in run.failures.items() if count}
     text = ", ".join(f"{count:,} {kind}" for kind, count in failures.items()) or "none"
     table.add_row("failures", Text(text, style="red" if failures else ""))
-    for name, value in _flat({**run.summary, **run.counters, **run.costs}):
-        table.add_row(Text(name), Text(figure(value, grouped=True)))
+    for label, said in _work_rows(run):
+        table.add_row(label, said)
+    for name, value in flat({**run.summary, **run.counters, **run.costs}):
+        if not is_table(value):
+            table.add_row(Text(name), Text(figure(value, grouped=True)))
     return table
 
 
-def _flat(figures: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """(name, value) of figures that may lie in figures: ``losses.validation``."""
-    for name, value in figures.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value
-
-
-def figure(value: Any, *, grouped: bool = False) -> str:
-    """A figure as people read it; what is no number as it is, lists as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return line(value)
-    try:
-        return f"{value:,.8g}" if grouped else f"{value:.8g}"
-    except OverflowError:  # an integer beyond all floats
-        return line(value)
+def _work_rows(run: Run) -> Iterator[tuple[str, str]]:
+    """What the work took, and how evenly it lay on the workers."""
+    cpu = float(run.totals.get("cpu_seconds", 0.0))
+    if cpu:
+        yield "cpu", f"{duration(cpu)} CPU on workers"
+    shares = [one["share"] for one in run.workers()] if run.logged else []
+    if len(shares) > 1:
+        yield "workers", f"{len(shares):,}, each busy {min(shares):.0%} to {max(shares):.0%} of its time"
 
 
 def _best_rows(run: Run) -> list[tuple[str, Text]]:
     best = run.best
     if best is None:
-        return [("best", Text("nothing was measured"))]
+        verdict = "nothing was accepted" if run.rejected else "nothing was measured"
+        return [("best", Text(verdict))]
     figures = ", ".join(f"{name} {figure(value)}" for name, value in {**best.objectives, **best.measures}.items())
     text, note = shown(run, best.genome)
     if len(text) > _WIDTH:
@@ -162,12 +164,17 @@ def _best_rows(run: Run) -> list[tuple[str, Text]]:
 def _operators(operators: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
     table.add_column("operator")
-    for name in ("told", "failed", "accepted", "share"):
+    shown_columns = ["told", "failed", "children", "rejected", "accepted"]
+    if all(counts.get("children", counts.get("told")) == counts.get("told") for counts in operators.values()):
+        shown_columns.remove("children")  # one each, as from every operator that varies on the master
+    if not any(counts.get("rejected") for counts in operators.values()):
+        shown_columns.remove("rejected")
+    for name in (*shown_columns, "share"):
         table.add_column(name, justify="right")
     for name, counts in sorted(operators.items()):
-        told, accepted = counts.get("told", 0), counts.get("accepted", 0)
-        share = f"{accepted / told:.1%}" if told else ""
-        table.add_row(Text(name or "(none)"), f"{told:,}", f"{counts.get('failed', 0):,}", f"{accepted:,}", share)
+        children = counts.get("children", counts.get("told", 0))
+        share = f"{counts.get('accepted', 0) / children:.1%}" if children else ""
+        table.add_row(Text(name or "(none)"), *(f"{counts.get(column, 0):,}" for column in shown_columns), share)
     return table
 
 

@@ -110,18 +110,18 @@ class Terminal:
         return lately, (evaluations - self._first) / session if session > 0 else 0.0
 
     def _left(self, totals: Mapping[str, Any], rate: float) -> float:
-        """Seconds to the end of the budget; infinite where unknown."""
-        budget = totals.get("budget") or {}
+        """Seconds to the end; infinite where unknown."""
+        budget, end = totals.get("budget") or {}, _end(totals)
         bounds = []
-        if budget.get("evaluations") and rate > 0:
-            bounds.append(max(0.0, budget["evaluations"] - totals.get("evaluations", 0.0)) / rate)
+        if end and rate > 0:
+            bounds.append(max(0.0, end - totals.get("evaluations", 0.0)) / rate)
         if budget.get("seconds"):
             bounds.append(max(0.0, budget["seconds"] - totals.get("elapsed", 0.0)))
         return min(bounds, default=math.inf)
 
     def _share(self, totals: Mapping[str, Any]) -> float | None:
-        """How much of the budget is spent, 0 to 1; None without a budget."""
-        budget = totals.get("budget") or {}
+        """How much of the way is behind, 0 to 1; None where there is no end."""
+        budget = {"evaluations": _end(totals), "seconds": (totals.get("budget") or {}).get("seconds")}
         spent = {"evaluations": totals.get("evaluations", 0.0), "seconds": totals.get("elapsed", 0.0)}
         shares = [spent[name] / budget[name] for name in spent if budget.get(name)]
         return min(1.0, max(shares)) if shares else None
@@ -142,6 +142,8 @@ class Terminal:
             facts["QD score"] = f"{stats['qd_score']:,.6g}"
         failures = {kind: count for kind, count in (totals.get("failures") or {}).items() if count}
         facts["failures"] = ", ".join(f"{count:,} {kind}" for kind, count in failures.items()) or "none"
+        if totals.get("rejected"):
+            facts["rejected"] = f"{totals['rejected']:,}"
         workers = totals.get("workers") or {}
         if workers:
             lost = f", {workers['lost']} lost" if workers.get("lost") else ""
@@ -152,8 +154,8 @@ class Terminal:
         return facts
 
     def _count(self, totals: Mapping[str, Any]) -> str:
-        budget = (totals.get("budget") or {}).get("evaluations")
-        return f"{totals.get('evaluations', 0.0):,.0f}" + (f" of {budget:,.0f}" if budget else "")
+        end = _end(totals)
+        return f"{totals.get('evaluations', 0.0):,.0f}" + (f" of {end:,.0f}" if end else "")
 
     def _line(self, totals: Mapping[str, Any], now: float, over: bool = False) -> str:
         facts = self._facts(totals, now)
@@ -179,6 +181,12 @@ class Terminal:
             f"{share:.0%}",
         )
         return Group(table, bar)
+
+
+def _end(totals: Mapping[str, Any]) -> float | None:
+    """After how many evaluations the search ends: its budget, or what the algorithm expects where that is less."""
+    ends = [(totals.get("budget") or {}).get("evaluations"), totals.get("expected")]
+    return min((end for end in ends if end), default=None)
 
 
 def _what(header: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "random": "evo.algorithms.random:Random",
         "map_elites": "evo.algorithms.map_elites:MapElites",
         "genetic": "evo.algorithms.genetic:Genetic",
+        "enumeration": "evo.algorithms.enumeration:Enumeration",
     },
     "operators": {
         "gaussian": "operators.real.gaussian:Gaussian",

@@ -15,8 +15,8 @@ from evo.store.columns import pack, unpack
 __all__ = ["decode_change", "decode_outcomes", "decode_requests", "encode_change", "encode_outcomes", "encode_requests"]
 
 _BLANK = Requests()
-_SPAN = struct.Struct("<qd")
-"""First id and seconds of outcomes with consecutive ids."""
+_SPAN, _SPAN_OF_1 = struct.Struct("<qdd"), struct.Struct("<qd")
+"""First id, seconds and processor seconds of outcomes with consecutive ids; schema 1 has no processor seconds."""
 
 
 def encode_requests(requests: Requests, space: Space) -> bytes:
@@ -63,9 +63,10 @@ def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
     n = len(ids)
     if n == 1 or (n and int(ids[-1]) - int(ids[0]) == n - 1 and (ids[1:] - ids[:-1] == 1).all()):
         columns["n"] = n
-        columns["span"] = _SPAN.pack(int(ids[0]), outcomes.seconds)  # as bytes, so that block after block looks alike
+        span = int(ids[0]), outcomes.seconds, outcomes.cpu_seconds
+        columns["span"] = _SPAN.pack(*span)  # as bytes, so that block after block looks alike
     else:
-        columns["ids"], columns["seconds"] = ids, outcomes.seconds
+        columns["ids"], columns["seconds"], columns["cpu_seconds"] = ids, outcomes.seconds, outcomes.cpu_seconds
     for name in ("status", "owner", "same_as"):
         value = getattr(outcomes, name)
         if value is not None:
@@ -83,7 +84,11 @@ def decode_outcomes(data: bytes, space: Space) -> Outcomes:
     """What `encode_outcomes` wrote."""
     columns = unpack(data)
     if "span" in columns:
-        first, columns["seconds"] = _SPAN.unpack(columns.pop("span"))
+        span = columns.pop("span")
+        if len(span) == _SPAN.size:
+            first, columns["seconds"], columns["cpu_seconds"] = _SPAN.unpack(span)
+        else:
+            first, columns["seconds"] = _SPAN_OF_1.unpack(span)
         columns["ids"] = np.arange(first, first + columns.pop("n"), dtype=np.int64)
     if "genomes" in columns:
         columns["genomes"] = space.decode(columns["genomes"], len(columns["objectives"]))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from evo.errors import RunError
 from evo.json_text import read_json
-from evo.records import Change, Outcomes, Requests
+from evo.records import Change, Outcomes, Requests, is_failure
 from evo.space import Space
 from evo.store.codec import decode_change, decode_outcomes, decode_requests
 from evo.store.lookup import OPAQUE, genomes_of, metrics_of
@@ -210,7 +210,23 @@ class RunReader:
         for (columns,) in self.connection.execute("SELECT columns FROM results ORDER BY id"):
             outcomes = decode_outcomes(columns, OPAQUE)
             if outcomes.status is not None:
-                yield from (note.message for row, note in outcomes.notes.items() if outcomes.status[row])
+                bad = is_failure(outcomes.status)
+                yield from (note.message for row, note in outcomes.notes.items() if bad[row])
+
+    def workers(self) -> list[dict[str, Any]]:
+        """How busy each worker was, a session after the other; see `evo.Run.workers`."""
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if version < 2:
+            return []  # what the messages of such a run took is not known
+        rows = self.connection.execute(
+            "SELECT session, worker, count(*), sum(seconds), sum(cpu_seconds), min(sent), "
+            "max(ended), max(outcome IN ('crash', 'timeout')), max(max(ended)) OVER (PARTITION BY session) "
+            "FROM attempts WHERE seconds IS NOT NULL GROUP BY session, worker ORDER BY session, worker"
+        )
+        return [
+            _worker(session, worker, messages, busy, cpu, (own if died else last) - sent)
+            for session, worker, messages, busy, cpu, sent, own, died, last in rows
+        ]
 
     def artifact(self, digest: str) -> bytes | None:
         """The content of a small artifact; None when it lies as a file (or is unknown)."""
@@ -226,3 +242,15 @@ class RunReader:
         if self.space is None:
             raise RunError("reading genomes needs the problem's space: open the run with evo.load(run_dir)")
         return self.space
+
+
+def _worker(session: int, worker: int, messages: int, busy: float, cpu: float, elapsed: float) -> dict[str, Any]:
+    return {
+        "session": session,
+        "worker": worker,
+        "messages": messages,
+        "busy": busy,
+        "cpu": cpu,
+        "elapsed": elapsed,
+        "share": busy / elapsed if elapsed > 0 else 0.0,
+    }

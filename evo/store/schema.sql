@@ -42,9 +42,12 @@ CREATE TABLE attempts (               -- one row a message; a request may have s
     count INTEGER NOT NULL,
     delivered INTEGER NOT NULL,
     fidelity TEXT NOT NULL,
-    sent REAL NOT NULL,               -- seconds since this session's start
+    sent REAL NOT NULL,               -- seconds since its session's start
     ended REAL NOT NULL,
-    outcome TEXT NOT NULL             -- ok | crash | timeout | lost
+    outcome TEXT NOT NULL,            -- ok | crash | timeout | lost
+    session INTEGER NOT NULL,         -- workers' numbers and times begin anew with each
+    seconds REAL,                     -- that the worker spent on what it delivered; NULL in what schema 1 wrote
+    cpu_seconds REAL
 );
 
 CREATE TABLE events (                 -- everything else that happened, for people and for stop rules

@@ -24,7 +24,16 @@ from evo.store.plain import document as text_of
 
 __all__ = ["SCHEMA_VERSION", "Attempt", "RunWriter", "digest", "open_file"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_STEPS = {
+    1: """
+        ALTER TABLE attempts ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN seconds REAL;
+        ALTER TABLE attempts ADD COLUMN cpu_seconds REAL;
+        DELETE FROM snapshots; -- they hold the state of an older engine; the moves say the same
+    """
+}
+"""schema version -> what makes a file of it one of the next version."""
 _LARGE = 1 << 14
 _WIDTHS = (256, 509)
 """Columns of 64-bit words that are summed; two widths without a common divisor, to notice rows that changed places."""
@@ -45,6 +54,8 @@ class Attempt:
     sent: float
     ended: float
     outcome: str
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def digest(blobs: Sequence[bytes]) -> bytes:
@@ -83,14 +94,18 @@ def open_file(path: Path | None) -> sqlite3.Connection:
         raise RunError(
             f"{path}: written by a newer evo (schema {version}, this evo reads {SCHEMA_VERSION}); upgrade evo to use it"
         )
-    if version == 0:
-        schema = files("evo.store").joinpath("schema.sql").read_text()
+    if version < SCHEMA_VERSION:
+        if version == 0:
+            script = files("evo.store").joinpath("schema.sql").read_text()
+        else:
+            script = "".join(_STEPS[step] for step in range(version, SCHEMA_VERSION))
         # all or nothing: a master killed half-way must leave a file that can be started again
         try:
-            connection.executescript(f"BEGIN; {schema} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+            connection.executescript(f"BEGIN; {script} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         except sqlite3.Error as error:
             connection.close()
-            raise RunError(f"{path}: cannot be begun ({error}); is the disk full?") from error
+            verb = "brought up to date" if version else "begun"
+            raise RunError(f"{path}: cannot be {verb} ({error}); is the disk full?") from error
     return connection
 
 
@@ -109,6 +124,7 @@ class RunWriter:
         logged: a crash then takes back the log and what followed from it together."""
         self._begun = 0.0
         self._lost = False
+        (self._session,) = self._execute("SELECT coalesce(max(session) + 1, 0) FROM attempts").fetchone()
 
     @contextmanager
     def transaction(self, patient: bool = False) -> Iterator[None]:
@@ -232,8 +248,8 @@ class RunWriter:
     def attempt(self, attempt: Attempt) -> None:
         """A message that ended."""
         self._insert(
-            "INSERT INTO attempts (worker, low, high, count, delivered, fidelity, sent, ended, outcome) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (worker, low, high, count, delivered, fidelity, sent, ended, outcome, session, "
+            "seconds, cpu_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 attempt.worker,
                 attempt.low,
@@ -244,6 +260,9 @@ class RunWriter:
                 attempt.sent,
                 attempt.ended,
                 attempt.outcome,
+                self._session,
+                attempt.seconds,
+                attempt.cpu_seconds,
             ),
         )
 

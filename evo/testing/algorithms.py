@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from evo.algorithm import Algorithm, Turn
-from evo.engine.ledger import results_of
+from evo.engine.failures import Blank, failed
+from evo.engine.ledger import join, results_of
 from evo.problem import Problem
 from evo.records import Change, Outcomes, Requests, Results, Status
 from evo.store.codec import encode_requests
@@ -22,11 +23,13 @@ __all__ = ["check_algorithm"]
 def check_algorithm(
     make: Callable[[], Algorithm], problem: Problem, moves: int = 12, n: int = 20, seed: int = 0
 ) -> None:
-    """Check that an algorithm keeps its promises over some moves with real evaluations, a tenth of them failing.
+    """Check that an algorithm keeps its promises over some moves with real evaluations; a tenth of them fail, another
+    tenth are rejected.
 
     It gives at most what is asked for; it repeats itself from the seed on a fresh instance; taken up from its `state`
     (through the run file's form) it goes on as if nothing had happened; the changes it reports are what its archives
-    hold; it takes failed rows, results it did not ask for, and nothing at all; its operators are in plain form.
+    hold; it takes failed and rejected rows, results it did not ask for, and nothing at all; it says why it would be
+    exhausted; its operators are in plain form.
 
     Args:
         make: gives a fresh instance.
@@ -49,6 +52,7 @@ def check_algorithm(
             interrupted.take_up(make())
     straight.check_changes(name)
     straight.algorithm.tell([], straight.turn())
+    assert straight.algorithm.exhausted, f"{name}.exhausted says nothing"
     check_spec(make())
 
 
@@ -64,6 +68,7 @@ class _Play:
         self._seq = self._next = 0
         self._asked: list[Requests] = []
         self._held: dict[str, dict[int, int]] = {}
+        self._blank = Blank(problem.space, len(problem.objectives), len(problem.measures))
 
     def turn(self) -> Turn:
         self._seq += 1
@@ -90,11 +95,15 @@ class _Play:
 
     def _measured(self, requests: Requests) -> Results:
         outcomes, _ = self._bench.serve(Message(0, requests, len(requests), 3600.0), 0, len(requests))
+        status = np.zeros(len(requests), np.uint8) if outcomes.status is None else outcomes.status.copy()
+        status[requests.ids % 10 == 9] = Status.FAILED
         if requests.make is None:
-            status = np.zeros(len(requests), np.uint8) if outcomes.status is None else outcomes.status.copy()
-            status[requests.ids % 10 == 9] = Status.FAILED
+            status[requests.ids % 10 == 8] = Status.REJECTED
             outcomes = Outcomes(requests.ids, outcomes.objectives, outcomes.measures, outcomes.metrics, status)
-        return results_of(requests, outcomes)
+            return results_of(requests, outcomes)
+        lost = np.flatnonzero(status == Status.FAILED)
+        whole = outcomes.take(np.flatnonzero(status == Status.OK))
+        return results_of(requests, join([whole, failed(requests.take(lost), Status.FAILED, "lost", self._blank)]))
 
     def _note(self, change: Change) -> None:
         held = self._held.setdefault(change.archive, {})

@@ -83,7 +83,7 @@ def _check_shapes(problem: Problem, found: Evaluations, n: int) -> None:
     for metric, column in found.metrics.items():
         assert len(column) == n, f"{name} returns {len(column)} values of the metric {metric!r}, expected {n}"
     finite = np.asarray(np.isfinite(_values(found)).all(axis=1))
-    finite[list(found.failures)] = True
+    finite[[*found.failures, *found.rejected]] = True
     message = f"{name} returns values that are not finite, first in row {int(np.argmin(finite))}"
     if problem.nonfinite == "refuse":
         assert finite.all(), message
@@ -98,14 +98,16 @@ def _values(found: Evaluations) -> NDArray[np.float64]:
 
 
 def _bits(problem: Problem, found: Evaluations) -> NDArray[np.uint64]:
-    """(n, k + m + 1) what must not change: values as bits, zero where measured or failed; then whether it failed."""
+    """(n, k + m + 1) what must not change: values as bits, zero where measured, failed or rejected; then which of these
+    it was."""
     values = _values(found)
     measured = [i for i, objective in enumerate(problem.objectives) if objective.measured]
     values[:, measured] = 0.0
-    failed = np.zeros((len(values), 1))
-    failed[list(found.failures)] = 1.0
-    values[list(found.failures)] = 0.0
-    return np.hstack([values, failed]).view(np.uint64)
+    verdict = np.zeros((len(values), 1))
+    verdict[list(found.rejected)] = 2.0
+    verdict[list(found.failures)] = 1.0
+    values[verdict[:, 0] > 0] = 0.0
+    return np.hstack([values, verdict]).view(np.uint64)
 
 
 def _check_same(name: str, when: str, expected: NDArray[np.uint64], found: NDArray[np.uint64]) -> None:

@@ -113,7 +113,28 @@ def test_operators_are_credited_with_what_entered_an_archive():
     part = results(0, [1, 2, 3], [0, 0, Status.FAILED], operator="flip")
     entered = Change("archive", np.array([0]), part.candidate[:1], np.zeros((1, 1)), np.zeros((1, 0)))
     tally = count(part, results(3, [1]), changes=[entered])
-    assert tally.operators == {"flip": {"told": 3, "failed": 1, "accepted": 1}}
+    assert tally.operators == {"flip": {"told": 3, "failed": 1, "children": 3, "rejected": 0, "accepted": 1}}
+
+
+def test_a_rejection_is_neither_a_failure_nor_a_success_of_the_search():
+    status = [Status.REJECTED, Status.FAILED, Status.REJECTED, Status.OK]
+    tally = count(results(0, [1, 2, 3, 4], status, notes={0: Note("not this"), 1: Note("broken")}, operator="flip"))
+    assert (tally.rejected, tally.failures, tally.first_failure) == (2, {"failed": 1}, "broken")
+    assert (tally.good, tally.evaluations, tally.best.objectives) == (3, 4, [4.0])
+    assert tally.operators == {"flip": {"told": 4, "failed": 1, "children": 4, "rejected": 2, "accepted": 0}}
+
+
+def test_an_operator_that_makes_is_judged_by_its_children():
+    values = np.array([[1.0], [2.0], [3.0]])
+    batch = Requests(make="shard", args=[{}, {}, {}], ids=np.arange(3), fidelity="full")
+    notes = {0: Note(counters={"children_rejected": 4}), 1: Note(counters={"children_lost": 2})}
+    owner, status = np.array([0, 0, 1]), np.array([0, 0, Status.FAILED], np.uint8)
+    candidates = np.array([0, 1, 1 << 20])
+    part = Results(batch, status, owner, candidates, values, values, np.empty((3, 0)), {}, None, notes)
+    entered = Change("archive", np.arange(2), candidates[:2], values[:2], np.zeros((2, 0)))
+    tally = count(part, changes=[entered])
+    assert tally.operators == {"shard": {"told": 3, "failed": 1, "children": 9, "rejected": 4, "accepted": 2}}
+    assert tally.rejected == 0
 
 
 def test_a_tally_is_rebuilt_from_its_document():

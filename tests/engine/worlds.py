@@ -136,6 +136,47 @@ class Squares(evo.Problem):
         return evo.Evaluation([abs(float(genome[0]) - 500.0)], metrics={"number": int(genome[0])})
 
 
+class Squaring(evo.Enumerator):
+    """The numbers below `total` whose square ends in 6; the shard that begins at `trap` raises."""
+
+    def __init__(self, total: int, trap: int = -1) -> None:
+        self._total = total
+        self.trap = trap
+
+    @property
+    def total(self) -> int:
+        """How many numbers."""
+        return self._total
+
+    def make(self, parents: Any, args: Mapping[str, Any], space: evo.Space, work: evo.Work) -> evo.Births:
+        """The survivors, and how many were screened."""
+        return Shard().make(parents, {**args, "trap": self.trap}, space, work)
+
+
+class Verified(evo.Problem):
+    """Numbers whose square ends in 6; the verifier wants them even in their tens, and trips over `broken`."""
+
+    space = evo.Integers(0, 1000, size=1)
+    objectives: Sequence[evo.Objective] = (evo.Minimize("distance"),)
+
+    def __init__(self, total: int = 300, trap: int = -1, broken: int = -1, none: bool = False) -> None:
+        self.total, self.trap, self.broken, self.none = total, trap, broken, none
+
+    @property
+    def operators(self) -> Mapping[str, Operator]:
+        """The enumerator, and something else."""
+        return {"weigh": Weigh(), "squaring": Squaring(self.total, self.trap)}
+
+    def evaluate(self, genome: Any) -> evo.Evaluation:
+        """How far from 500, if it is wanted at all."""
+        number = int(genome[0])
+        if number == self.broken:
+            raise ValueError(f"cannot verify {number}")
+        if self.none or number // 10 % 2:
+            raise evo.Rejected(f"{number} is odd in its tens")
+        return evo.Evaluation([abs(number - 500.0)], metrics={"number": number})
+
+
 # Two fidelities: a cheap look at a common minibatch, then the whole
 
 

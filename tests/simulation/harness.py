@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from evo.engine.order import Arrival, Order, Strict
 from evo.engine.replay import replay
 from evo.engine.rules import Rules
 from evo.evaluator import Resources
+from evo.operator import Operator
 from evo.records import Requests, Status
 from evo.run import Run
 from evo.store.columns import pack, unpack
@@ -48,6 +50,30 @@ class Bits(evo.Problem):
         measures = np.stack([masks[:, :3].sum(axis=1), masks[:, 3:].sum(axis=1)], axis=1)
         return evo.Evaluations(masks.sum(axis=1, keepdims=True), measures)
 
+    @property
+    def operators(self) -> Mapping[str, Operator]:
+        return {"masks": Masks()}
+
+
+class Picky(Bits):
+    """Turns down every mask whose first bit is set, and trips over the one that is empty."""
+
+    def evaluate_batch(self, masks: Any) -> evo.Evaluations:
+        found = super().evaluate_batch(masks)
+        rejected = dict.fromkeys(np.flatnonzero(masks[:, 0]).tolist(), "begins with a one")
+        failures = dict.fromkeys(np.flatnonzero(~masks.any(axis=1)).tolist(), "empty")
+        return evo.Evaluations(found.objectives, found.measures, failures=failures, rejected=rejected)
+
+
+class Masks(evo.Enumerator):
+    """All masks of six."""
+
+    total = 64
+
+    def make(self, parents: Any, args: Mapping[str, Any], space: evo.Space, work: evo.Work) -> evo.Births:
+        ranks = np.arange(args["start"], args["stop"])
+        return evo.Births((ranks[:, None] >> np.arange(6) & 1).astype(bool), counters={"ranks": len(ranks)})
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -75,8 +101,8 @@ class Schedule:
         poisoned = rng.choice(budget, size=min(budget, int(rng.integers(0, 3))), replace=False)
         return cls(
             seed,
-            str(rng.choice(["arm", "bits"])),
-            str(rng.choice(["map_elites", "random", "generational", "steady"])),
+            str(rng.choice(["arm", "bits", "picky"])),
+            str(rng.choice(["map_elites", "random", "generational", "steady", "enumeration"])),
             order,
             budget,
             int(rng.integers(1, 5)),
@@ -87,7 +113,9 @@ class Schedule:
         )
 
     def make_problem(self) -> evo.Problem:
-        problem = Arm(3) if self.problem == "arm" else Bits()
+        kinds: dict[str, Callable[[], evo.Problem]] = {"arm": lambda: Arm(3), "bits": Bits, "picky": Picky}
+        endless = self.problem == "arm" and self.algorithm == "enumeration"  # nobody enumerates real numbers
+        problem = kinds["picky" if endless else self.problem]()
         problem.deadline = 5.0
         return problem
 
@@ -96,6 +124,8 @@ class Schedule:
             return evo.MapElites((4, 4))
         if self.algorithm == "random":
             return evo.Random()
+        if self.algorithm == "enumeration":
+            return evo.Enumeration(2, archive=evo.Grid((4, 4)))
         return evo.Genetic(6, selection="steady" if self.algorithm == "steady" else "generational")
 
     def make_faults(self) -> Faults:
@@ -143,7 +173,7 @@ class Simulation:
             0.1, 0.5, seed=int(self.rng.integers(2**31)), faults=schedule.make_faults(), start_seconds=0.3
         )
         try:
-            workers.open(Kit(self.problem, {}, schedule.seed), [Resources()])
+            workers.open(Kit(self.problem, self.problem.operators, schedule.seed), [Resources()])
             master.employ(workers, [Resources()] * schedule.workers)
             for tick in range(TICKS):
                 master.tick()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from engine.worlds import Verified
 
 import evo
 from evo.algorithm import Algorithm, Turn
@@ -58,6 +60,23 @@ MAKERS: list[Callable[[], Algorithm]] = [
 @pytest.mark.parametrize("make", MAKERS)
 def test_algorithms_keep_their_promises(make: Callable[[], Algorithm]) -> None:
     check_algorithm(make, Arm(4))
+
+
+class Unfinished(evo.Enumeration):
+    """Does not take along where it stands."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore({**state, "next": 0})
+
+
+def test_the_enumeration_keeps_its_promises() -> None:
+    check_algorithm(lambda: evo.Enumeration(7), Verified())
+    check_algorithm(lambda: evo.Enumeration(1), Verified(total=1000, trap=33, broken=64))
+
+
+def test_an_enumeration_that_begins_anew_is_refused() -> None:
+    with pytest.raises(AssertionError, match="asks for other work from the same seed"):
+        check_algorithm(lambda: Unfinished(1), Verified(total=1000))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import evo.evaluator as contract
+from evo.errors import Rejected
 from evo.evaluator import Evaluation, Evaluations
 from evo.operator import Operator
 from evo.problem import Maximize, Measure, Objective, Problem
@@ -95,8 +96,29 @@ class Failing(Fine):
         return Evaluations(values, genomes[:, :1], failures=failures)
 
 
+class Picky(OneByOne):
+    def evaluate(self, genome: Any) -> Evaluation:
+        if genome[0] < 0:
+            raise Rejected("negative")
+        return super().evaluate(genome)
+
+
+class Moody(Fine):
+    """Rejects or fails the same genome, as it pleases."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def evaluate_batch(self, genomes: Genomes) -> Evaluations:
+        self.calls += 1
+        found = super().evaluate_batch(genomes)
+        said = {0: "no"}
+        verdict = {"rejected": said} if self.calls == 1 else {"failures": said}
+        return Evaluations(found.objectives, found.measures, **verdict)
+
+
 @pytest.mark.parametrize(
-    "problem", [Fine(), OneByOne(), Timed(), Failing()], ids=lambda problem: type(problem).__name__
+    "problem", [Fine(), OneByOne(), Timed(), Failing(), Picky()], ids=lambda problem: type(problem).__name__
 )
 def test_problems_that_keep_their_promises_pass(problem: Problem) -> None:
     check_problem(problem)
@@ -108,6 +130,7 @@ def test_problems_that_keep_their_promises_pass(problem: Problem) -> None:
         (ByMatrix(), "other bits in batches of 1, first in row 0"),
         (Changing(), "changes the genomes that it evaluates"),
         (Remembering(), "other bits when evaluated again"),
+        (Moody(), "other bits when evaluated again"),
         (Flat(), r"objectives of shape \(64,\), expected \(64, 1\)"),
         (Lost(), "values that are not finite, first in row"),
         (Secretive(len), "Secretive has no plain form"),
