@@ -119,6 +119,11 @@ class Enumerator(Operator, ABC):
     def total(self) -> int:
         """How many ranks there are. Read on the master, so it should be known or quickly counted."""
 
+    @property
+    def survivors(self) -> int:
+        """The most candidates that one rank can yield; shards are refused that could exceed what a request may hold."""
+        return 1
+
     @abstractmethod
     def make(self, parents: Genomes, args: Mapping[str, Any], space: Space, work: Work) -> Births:
         """The survivors among the ranks from ``args["start"]`` up to but not including ``args["stop"]``.

@@ -14,7 +14,7 @@ from evo.archives import Grid, Top
 from evo.errors import ConfigError
 from evo.operator import Enumerator, Operator
 from evo.problem import Problem
-from evo.records import CHILDREN_LOST, Change, Requests, Results, Status, is_failure
+from evo.records import CHILDREN_LOST, MAX_CANDIDATES, Change, Requests, Results, Status, is_failure
 
 __all__ = ["Enumeration"]
 
@@ -59,12 +59,21 @@ class Enumeration(Algorithm):
         self._reporting = problem.evaluator.reporting
         self._name, enumerator = _chosen(problem, self.operator)
         self._total = _counted(enumerator)
+        self._check_shard(enumerator.survivors)
         archive = self.archive if self.archive is not None else _default(problem)
         self._archives = {} if archive is None else {archive.name: archive}
         if archive is not None:
             archive.setup(problem.space, problem.objectives, problem.measures)
         self._next = self._done = self._missing = self._lost = 0
         self._gap: list[int] = []
+
+    def _check_shard(self, survivors: int) -> None:
+        largest = max(1, MAX_CANDIDATES // max(1, survivors))
+        if min(self.shard, self._total) > largest:
+            raise ConfigError(
+                f"algorithm.shard: expected at most {largest:,} ranks, as each may yield {survivors:,} candidates and "
+                f"a request {MAX_CANDIDATES:,}; got {self.shard:,}"
+            )
 
     def ask(self, n: int, turn: Turn) -> Sequence[Requests]:
         """The next n shards; none at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,23 @@ def test_an_enumerator_without_a_total_cannot_be_made() -> None:
 
     with pytest.raises(TypeError, match="total"):
         Blind()  # type: ignore[abstract]
+
+
+def test_a_shard_that_could_yield_more_candidates_than_a_request_holds_is_refused() -> None:
+    class Prolific(Verified):
+        @property
+        def operators(self) -> Mapping[str, evo.Operator]:
+            return {"many": Many()}
+
+    class Many(evo.Enumerator):
+        total = 10**9
+        survivors = 1000
+
+        def make(self, parents: Any, args: Any, space: evo.Space, work: evo.Work) -> evo.Births:
+            return evo.Births(space.empty(0))
+
+    with pytest.raises(evo.ConfigError, match=r"algorithm.shard: expected at most 1,048 ranks.*got 2,000"):
+        evo.search(Prolific(), evo.Enumeration(2000))
 
 
 def test_genomes_to_start_from_are_measured_beside_the_shards() -> None:
