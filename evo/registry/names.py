@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "arm": "problems.arm:Arm",
         "sphere": "problems.projection:Sphere",
         "rastrigin": "problems.projection:Rastrigin",
+        "esma": "problems.esma.problem:Esma",
     },
     "algorithms": {
         "random": "evo.algorithms.random:Random",
