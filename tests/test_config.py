@@ -143,6 +143,10 @@ def test_a_users_module_beside_the_file_is_found(file: Path) -> None:
         ("workers.backend=spark", "workers.backend: expected 'inline' or 'ray', got 'spark'"),
         ("initial={run: a, genomes: []}", "initial: give genomes or run, not both"),
         ("name=a/b", "name: expected a name without slashes"),
+        (
+            "problem={type: esma, constant: 2.718}",
+            "problem.constant: expected a valid string, got 2.718; write it in q",
+        ),
         ("version=99", "version: 99 is newer than this evo"),
         ("problem=3", "problem: expected a name, or a mapping with 'type' and the parameters, got 3"),
         ("problem=arn", "problem: unknown problem 'arn'; did you mean 'arm'?"),

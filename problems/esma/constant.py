@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Constant"]
 
+_TELLING = 100  # decimals that distinguish a number from all rational ones of denominators below 2^64
 TOLD_APART = 1500  # bits at which a constant is compared with simple rational numbers
 MOST_DECIMALS = 100_000
 LARGEST_DEGREE = 12  # of the minimal polynomials handed out
@@ -121,10 +122,14 @@ class Constant:
         """
         if self.known_bits is None:
             return None
-        for bits in range(self.known_bits, -1, -1):
-            if self._floors(degree, bits, self.known_bits) is not None:
-                return bits
-        return -1
+        low, high = -1, self.known_bits
+        while low < high:  # fewer bits are certain whenever more are, but for a floor that happens to lie on an edge
+            middle = (low + high + 1) // 2
+            if self._floors(degree, middle, self.known_bits) is None:
+                high = middle - 1
+            else:
+                low = middle
+        return low
 
     def _recall(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         if key not in self._remembered:
@@ -225,8 +230,8 @@ def _understood(text: str, digits: int | None) -> _Exact | _Decimal:
         return _decimal(text, decimal, digits)
     if digits is not None:
         raise ConfigError(
-            f"constant: digits is for a constant written as a decimal number, got digits={digits} for {shown(text)}: "
-            "leave it out"
+            f"constant_digits: only a constant written as one decimal number has digits that count, got {digits} for "
+            f"{shown(text)}: leave it out"
         )
     return _exact(text)
 
@@ -237,16 +242,31 @@ def _decimal(text: str, written: re.Match[str], digits: int | None) -> _Decimal:
         raise ConfigError(f"constant: expected at most {MOST_DECIMALS} digits, got {len(whole) + len(fraction)}")
     if digits is not None and not 1 <= digits <= len(fraction):
         raise ConfigError(
-            f"constant: expected digits from 1 to {len(fraction)}, the decimal places of {shown(text)}, got {digits}"
+            f"constant_digits: expected 1 to {len(fraction)}, the decimal places of {shown(text)}, got {digits}"
         )
     places = digits or len(fraction)
     # By way of flint, because Python refuses to read very long numbers.
     value = Fraction(int(flint_library().fmpz(whole + fraction)), 10 ** len(fraction))
     if value * 10**places <= 1:
         raise ConfigError(f"constant: {shown(text)} cannot be told apart from zero: write more digits")
+    simple = _simple(value, places)
+    if simple is not None:
+        raise ConfigError(
+            f"constant: {shown(text)} cannot be told apart from the rational number {_brief(simple)} and is taken to "
+            "be that: its continued fraction is finite; give an irrational number"
+        )
     short = f"{'-' if sign == '-' else ''}{whole or '0'}.{fraction[: min(places, 12)]}"
     minus = -1 if sign == "-" else 1
     return _Decimal(short + "...", short + r"\ldots", minus, minus * value, places, (10**places).bit_length() - 1)
+
+
+def _simple(value: Fraction, places: int) -> Fraction | None:
+    """The simple rational number that the decimals agree with, where they are enough to tell others apart."""
+    flint = flint_library()
+    if places < _TELLING:
+        return None
+    with flint.ctx.workprec(4 * _TELLING):
+        return simple_rational(flint.arb(_fmpq(value), flint.arb(10) ** -_TELLING))
 
 
 def _exact(source: str) -> _Exact:

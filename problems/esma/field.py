@@ -19,7 +19,7 @@ from problems.esma.left_hand_side import pairs, polynomials
 
 __all__ = ["check_size", "representatives", "simplest"]
 
-LARGEST = 2_000_000
+LARGEST = 500_000
 """Pairs that are compared with each other at most."""
 
 

@@ -92,6 +92,10 @@ class _Quotient:
     def term(self, size: int, k: int) -> tuple[str, Binding]:
         """`size` times A^k B^(degree-k), `size` > 0."""
         pairs = [(name, power) for name, power in ((self.above, k), (self.below, self.degree - k)) if power]
+        if len(pairs) > 0 and self.above.text == "1":  # powers of 1/B
+            pairs = [(name, power) for name, power in pairs if name is self.below]
+        if not pairs:
+            return str(size), Binding.ATOM
         if len(pairs) == 1:
             return pairs[0][0].term(size, pairs[0][1])
         text = (" " if self.latex else "*").join(name.power(power)[0] for name, power in pairs)
@@ -181,7 +185,8 @@ def _binding(name: str) -> Binding:
 def _halves(name: str) -> list[str] | None:
     """The parts of a name A/B that reads better taken apart: A/(B-A) rather than (A/B)/(1-A/B)."""
     halves = name.split("/")
-    return halves if len(halves) == 2 and all(_binding(half) > Binding.PRODUCT for half in halves) else None
+    plain = len(halves) == 2 and all(half == "1" or _binding(half) > Binding.PRODUCT for half in halves)
+    return halves if plain and halves[1] != "1" else None
 
 
 def _height(numerator: Sequence[int], denominator: Sequence[int]) -> int:

@@ -1,8 +1,8 @@
 """Every sign pattern of one simple continued fraction in one call: rewrite, look for a law, weigh its evidence.
 
 A law is a hit when the terms that it predicts, beyond those that fix it, carry enough bits: the chance that a random
-number follows it that far is 2**-bits. Runs of 2 under the sign -1, which any large term of the simple fraction causes,
-carry next to none.
+number follows it that far is 2**-bits. With fewer it is faint, for more terms to decide; but runs of 2 under the sign
+-1, which any large term of the simple fraction causes, carry next to none however long they are, and are weak.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from problems.esma.cylinder import digits, evidence, rate
 from problems.esma.interlaced import detect, newton
 from problems.esma.signs import rewrite
 
-__all__ = ["HIT", "NONE", "SHORT", "WEAK", "screen_patterns", "screen_rows", "verify_patterns"]
+__all__ = ["FAINT", "HIT", "NONE", "SHORT", "WEAK", "screen_patterns", "screen_rows", "verify_patterns"]
 
-NONE, HIT, WEAK, SHORT = 0, 1, 2, 3
-"""What was found for a pattern: no law, a law, a law with too little evidence, too few terms of the simple fraction."""
+NONE, HIT, WEAK, SHORT, FAINT = 0, 1, 2, 3, 4
+"""What was found for a pattern: no law, a law, a run of 2 without evidence, too few terms of the simple fraction, and a
+law that needs more terms for its evidence."""
 
 _RATE_TERMS = 100
 
@@ -50,7 +51,7 @@ def _screen(
             hits[i] = HIT
             found += 1
         else:
-            hits[i] = WEAK
+            hits[i] = WEAK if k == 1 and d == 0 and work[depth - 1] == 2 and pattern.max() < 0 else FAINT
     return found
 
 
@@ -66,7 +67,7 @@ def screen_patterns(
     min_bits: float,
     hits: NDArray[np.uint8],
 ) -> int:
-    """Look at ``depth`` signed terms under each pattern; writes NONE, HIT, WEAK or SHORT to ``hits``.
+    """Look at ``depth`` signed terms under each pattern; writes NONE, HIT, WEAK, SHORT or FAINT to ``hits``.
 
     Args:
         scf: (T,) terms of a simple fraction, below 2**31.
@@ -132,8 +133,8 @@ def verify_patterns(
         work: (W,) scratch; at most W signed terms of a pattern are used.
         results: (np, 8) receives status (NONE, HIT, WEAK, or SHORT for fewer than ``depth`` terms), k, d, r, the number
             of signed terms n, how many of them are predicted, and two zeros.
-        figures: (np, 4) receives the digits pinned down by the n terms, the evidence in bits, the rate at the first 100
-            terms in digits a term, and the bits pinned down by the r + order terms that fix the law.
+        figures: (np, 3) receives the digits pinned down by the n terms, the evidence in bits, and the rate at the first
+            100 terms in digits a term.
         coefficients: (np, max_order) receives k rows of d + 1 Newton coefficients one after the other, then zeros.
 
     Returns:
@@ -146,7 +147,7 @@ def verify_patterns(
     for i in range(len(lengths)):
         pattern = patterns[i, : lengths[i]]
         n = rewrite(scf, count, pattern, work)
-        results[i, 4] = n
+        results[i, 4], figures[i, 0] = n, digits(work, n, pattern)
         if n < depth:
             results[i, 0] = SHORT
             continue
@@ -154,11 +155,10 @@ def verify_patterns(
         if k == 0:
             continue
         given = r + k * (d + 1)
-        fixed, bits = evidence(work, given, n, pattern)
+        bits = evidence(work, given, n, pattern)[1]
         results[i, 0] = HIT if bits >= min_bits else WEAK
         results[i, 1], results[i, 2], results[i, 3], results[i, 5] = k, d, r, n - given
-        figures[i, 0], figures[i, 1] = digits(work, n, pattern), bits
-        figures[i, 2], figures[i, 3] = rate(work, _RATE_TERMS, n, pattern), fixed
+        figures[i, 1], figures[i, 2] = bits, rate(work, _RATE_TERMS, n, pattern)
         newton(work, k, d, r, coefficients[i, : k * (d + 1)].reshape(k, d + 1))
         found += bits >= min_bits
     return found

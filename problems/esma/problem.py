@@ -15,6 +15,7 @@ from evo.problem import Best, Measure, Minimize, Problem
 from evo.spaces import Integers, Mixed
 from problems.esma import report
 from problems.esma.constant import Constant
+from problems.esma.proof import Proof
 from problems.esma.screen import Screen
 from problems.esma.settings import Settings
 from problems.esma.verify import Verifier
@@ -119,7 +120,7 @@ class Esma(Problem):
         """The formula, how far it is proved, and its first terms; or why it is none."""
         batch = np.array([genome], dtype=self.space.dtype)
         _, found = next(iter(Verifier(self.settings).proofs(batch)))
-        if isinstance(found, str):
+        if not isinstance(found, Proof):
             return f"no formula: {found}"
         terms = ", ".join(map(str, found.formula.terms(_SHOWN)))
         return (

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from problems.esma.cylinder import log_length_exact
+import numpy as np
+
+from problems.esma import recurrences
+from problems.esma.cylinder import log_length_exact, rate
 from problems.esma.formula import Formula
 from problems.esma.interlaced import detect_exact, newton_exact, stays_regular
 from problems.esma.recurrences import fit, original, restart
@@ -16,8 +19,8 @@ from problems.esma.signs import rewrite_exact
 
 __all__ = ["NOT_REGULAR", "Proof", "Unsettled", "no_law", "prove_exactly"]
 
-NOT_REGULAR = "the law does not keep to terms that converge to an irrational number"
-_RATE_TERMS = 100
+NOT_REGULAR = "the law is not certain to keep to terms that converge to an irrational number"
+_RATE_TERMS, _NARROW = 100, 1 << 31
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,15 @@ def prove_exactly(
     s = settings
     terms = rewrite_exact(list(simple), signs, 2 * len(simple) + 1)
     digits = _digits(terms, signs)
-    if len(terms) < s.depth or digits < s.digits:
-        return Unsettled(len(terms), digits)
-    law = _law(s, terms)
+    law = _law(s, terms) if len(terms) >= s.depth else None
     if law is None:
-        return no_law(s)
+        return no_law(s) if len(terms) >= s.depth else Unsettled(len(terms), digits)
     evidence = (digits - _digits(terms[: law.given], signs)) * math.log2(10)
-    if s.method != "original":
-        if len(terms) - law.given < s.matched:
-            return Unsettled(len(terms), digits)
-        if law.newton and not stays_regular(law.newton, signs, len(law.preperiod)):
-            return NOT_REGULAR
-        if evidence < s.evidence:
-            return f"only {math.floor(evidence)} bits of evidence"
+    predicted = len(terms) - law.given
+    if s.method != "original" and not _regular(law, terms, signs):
+        return NOT_REGULAR
+    if digits < s.digits or (s.method != "original" and (predicted < s.matched or evidence < s.evidence)):
+        return Unsettled(len(terms), digits)
     formula = Formula(numerator, denominator, signs, law.preperiod, law.newton, law.connection, law.initial)
     return Proof(formula, digits, _rate(terms, signs), evidence, len(terms))
 
@@ -104,6 +103,12 @@ class _Law:
     newton: tuple[tuple[int, ...], ...] = ()
     connection: tuple[int, ...] = ()
     initial: tuple[int, ...] = ()
+
+
+def _regular(law: _Law, terms: Sequence[int], signs: tuple[int, ...]) -> bool:
+    if law.newton:
+        return stays_regular(law.newton, signs, len(law.preperiod))
+    return recurrences.stays_regular(law.connection, terms, signs)
 
 
 def _law(s: Settings, terms: list[int]) -> _Law | None:
@@ -131,7 +136,10 @@ def _digits(terms: Sequence[int], signs: tuple[int, ...]) -> float:
 
 
 def _rate(terms: Sequence[int], signs: tuple[int, ...]) -> float:
-    """Digits a term over the second half of the first 100 terms, of the intervals rather than of the convergents."""
+    """As `cylinder.rate`; where terms exceed its range, of the intervals rather than of the convergents."""
+    known = terms[: 2 * _RATE_TERMS]
+    if max(known) < _NARROW:
+        return float(rate(np.array(known, np.int64), _RATE_TERMS, len(known), np.array(signs, np.int8)))
     used = min(_RATE_TERMS, len(terms))
     half = used // 2
     return (_digits(terms[:used], signs) - _digits(terms[:half], signs)) / max(1, used - half)

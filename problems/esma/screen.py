@@ -20,18 +20,16 @@ from problems.esma.expansion import Expander
 from problems.esma.field import simplest
 from problems.esma.interlaced import detect_exact
 from problems.esma.left_hand_side import canonical
-from problems.esma.patterns import HIT, NONE, WEAK, screen_rows
+from problems.esma.patterns import FAINT, HIT, NONE, SHORT, WEAK, screen_rows
 from problems.esma.recurrences import fit, original, screen_original, screen_recurrences
-from problems.esma.settings import Settings
+from problems.esma.settings import BITS_A_TERM, Settings
 from problems.esma.signs import pattern_table, rewrite_exact
 
 __all__ = ["Screen", "Screening"]
 
 _ROWS = 512
 """Rows expanded at a time: their terms stay in the cache."""
-_BITS_A_TERM = 4.0
-_FURTHEST = 64
-"""How many times the usual precision a row may take before it counts as undecided."""
+_PROMISING = (HIT, FAINT)
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ class Screening:
         self._full = _Look(settings.patterns, most, settings.max_order)
         self._glance = _Look([(1,)], settings.depth, settings.depth - settings.matched)
         # The precision that sufficed for most rows before: where to begin changes the time, never what is found.
-        self._bits_a_term = _BITS_A_TERM
-        self._expander = Expander(settings.constant, settings.degree, int(_FURTHEST * _BITS_A_TERM * most))
+        self._bits_a_term = BITS_A_TERM
+        self._expander = Expander(settings.constant, settings.degree, settings.most_bits)
 
     def hits(self, above: NDArray[np.int64], below: NDArray[np.int64]) -> tuple[NDArray[np.uint8], int]:
         """What was found for each row under each pattern, as in `problems.esma.patterns`; how many rows are undecided.
@@ -83,7 +81,7 @@ class Screening:
             if self._settings.screen == "simple_first":
                 laws = np.zeros((len(rows), 1), np.uint8)
                 undecided += self._look(self._glance, above[rows], below[rows], laws)
-                rows = rows[laws[:, 0] == HIT]
+                rows = rows[np.isin(laws[:, 0], _PROMISING)]
             outcomes = np.zeros((len(rows), found.shape[1]), np.uint8)
             undecided += self._look(self._full, above[rows], below[rows], outcomes)
             found[rows] = outcomes
@@ -95,18 +93,20 @@ class Screening:
         left = np.arange(len(above))
         bits = min(expander.limit, int(self._bits_a_term * most) + 64)
         while len(left):
+            last = bits >= expander.limit
             terms, counts, status = expander.terms(above[left], below[left], bits, most)
-            done = np.flatnonzero(status == OK)
+            done = np.flatnonzero(status != WIDE if last else status == OK)  # at last, what is certain has to do
             outcomes = np.zeros((len(done), found.shape[1]), np.uint8)
             self._compiled(look, terms[done], counts[done], outcomes)
             found[left[done]] = outcomes
             short = [
                 row
                 for row, state in zip(left, status, strict=True)
-                if state != OK and not (state == WIDE and self._exact(look, above[row], below[row], bits, found[row]))
+                if state != OK
+                and not (state == WIDE and self._exact(look, above[row], below[row], bits, last, found[row]))
             ]
-            if bits >= expander.limit:
-                return len(short)
+            if last:
+                return int((found == SHORT).any(axis=1).sum())
             bits = expander.finer(bits)
             if len(short) > len(done):
                 self._bits_a_term = max(self._bits_a_term, (bits - 64) / most)
@@ -125,18 +125,20 @@ class Screening:
         if s.method == "recurrence":
             screen_recurrences(terms, counts, *look.table, *limits, s.modulus, s.evidence, found)
 
-    def _exact(self, look: _Look, above: Any, below: Any, bits: int, found: NDArray[np.uint8]) -> bool:
+    def _exact(self, look: _Look, above: Any, below: Any, bits: int, last: bool, found: NDArray[np.uint8]) -> bool:
         """The same for one row with terms beyond 31 bits, in integers of any size; False when more bits are needed."""
         depth = self._settings.depth
         simple = self._expander.exact(above, below, bits, look.simple_terms)
         signed = [rewrite_exact(simple, pattern, depth) for pattern in look.patterns]
-        if any(len(terms) < depth for terms in signed):
+        if not last and any(len(terms) < depth for terms in signed):
             return False
         found[:] = [self._law(look, *pair) for pair in zip(signed, look.patterns, strict=True)]
         return True
 
     def _law(self, look: _Look, terms: list[int], pattern: tuple[int, ...]) -> int:
         s = self._settings
+        if len(terms) < s.depth:
+            return SHORT
         if s.method == "original":
             return HIT if 0 not in terms and original(terms, s.depth, s.modulus) else NONE
         k, d, r = detect_exact(terms, look.max_order, s.matched)
@@ -147,7 +149,9 @@ class Screening:
         if not given:
             return NONE
         bits = log_length_exact(terms[:given], pattern) - log_length_exact(terms, pattern)
-        return HIT if bits >= s.evidence else WEAK
+        if bits >= s.evidence:
+            return HIT
+        return WEAK if (k, d, terms[-1], max(pattern)) == (1, 0, 2, -1) or not k else FAINT
 
 
 class Screen(Enumerator):
@@ -181,7 +185,7 @@ class Screen(Enumerator):
         box = int(args["start"]), int(args["stop"]), s.degree, s.coefficients
         above, below = canonical(*box) if minimal is None else simplest(*box, minimal)
         found, undecided = self._screening.hits(above, below)
-        rows, patterns = np.nonzero(found == HIT)
+        rows, patterns = np.nonzero(np.isin(found, _PROMISING))
         genomes = space.empty(len(rows))
         genomes["numerator"], genomes["denominator"] = above[rows], below[rows]
         genomes["signs"] = s.pattern_table[0][patterns]

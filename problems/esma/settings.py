@@ -59,7 +59,7 @@ class Settings:
         if self.screen == "simple_first" and self.method != "interlaced":
             raise ConfigError(f"screen: simple_first finds interlaced polynomials only, not method: {self.method}")
         _whole("matched", self.matched, 1)
-        _whole("digits", self.digits, 1, _MOST_TERMS)
+        _whole("digits", self.digits, 1, _MOST_DIGITS)
         self._check_depth()
         _whole("max_order", self.max_order, 1)
         check_modulus(_whole("modulus", self.modulus, None))
@@ -74,7 +74,7 @@ class Settings:
                 f"coefficients: expected a limit of 1 to {_LARGEST} for their absolute values, got {self.coefficients}"
             )
         periods = self.sign_periods
-        if not (len(periods) == 2 and all(isinstance(p, int) for p in periods) and 1 <= periods[0] <= periods[1]):
+        if not (len(periods) == 2 and all(type(p) is int for p in periods) and 1 <= periods[0] <= periods[1]):
             hint = "; turn them round" if len(periods) == 2 and periods[0] > periods[1] else ""
             raise ConfigError(f"sign_periods: expected [shortest, longest], from 1, got {list(periods)}{hint}")
         if periods[1] > LONGEST:
@@ -95,6 +95,7 @@ class Settings:
             raise ConfigError(f"depth: expected at least {least} terms, as {why}, got {self.depth}; raise depth")
 
     def _check_precision(self) -> None:
+        self.constant.powers(self.degree, 0 if self.constant.known_bits is not None else SPARE)
         known = self.constant.certain_bits(self.degree)
         needed = math.ceil(self.digits * math.log2(10)) + SPARE
         if known is not None and known < needed:
@@ -106,11 +107,12 @@ class Settings:
         one, value = self.constant.powers(1, max(0, known)) if known > 0 else (1, 0)
         certain = len(expand_exact(value, one, 1, 1, 1 << 30))
         enough = math.floor((known - SPARE) / math.log2(10))
+        more = math.ceil((SPARE + (self.constant.known_bits or 0) - known) / math.log2(10)) + 2
         instead = f", or set digits: {enough} or less" if enough > 0 else ""
         raise ConfigError(
             f"constant: {self.constant.short} certifies {certain} terms of its continued fraction and "
             f"{max(0, enough)} digits of a formula, fewer than digits: {self.digits}; write about "
-            f"{self.digits + math.ceil(SPARE / math.log2(10)) + 2} decimals{instead}"
+            f"{self.digits + more} decimals{instead}"
         )
 
     @cached_property
@@ -129,13 +131,22 @@ class Settings:
         return pairs(self.degree, self.coefficients)
 
     @property
+    def most_bits(self) -> int:
+        """The precision beyond which no left-hand side is followed, for terms or for digits."""
+        return _FURTHEST * max(int(BITS_A_TERM * (2 * self.depth + 2)), math.ceil(self.digits * math.log2(10)) + SPARE)
+
+    @property
     def evidence(self) -> float:
         """Bits that the predicted terms must carry, as so many sequences give chance its share."""
         return _ODDS + math.log2(self.ranks * len(self.patterns))
 
 
-_MOST_TERMS = 100_000
-"""Of a sequence, and decimals of a formula: a worker holds them all at once."""
+_MOST_DIGITS, _MOST_TERMS = 100_000, 10_000
+"""Of a formula and of a sequence: the search for long laws grows with the square of the terms."""
+BITS_A_TERM = 4.0
+"""A little more than a term of a random number takes: pi**2 / (6 log(2)**2) = 3.42 (Lochs 1964)."""
+_FURTHEST = 64
+"""How many times the usual precision a left-hand side may take before it counts as undecided."""
 SPARE = 64
 """Bits beyond the digits asked for: the sizes of P and Q, their errors, and the last term."""
 

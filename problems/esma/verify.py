@@ -21,7 +21,7 @@ from problems.esma.euclid import WIDE
 from problems.esma.expansion import Expander
 from problems.esma.formula import Formula
 from problems.esma.interlaced import stays_regular
-from problems.esma.patterns import HIT, SHORT, verify_patterns
+from problems.esma.patterns import HIT, NONE, SHORT, verify_patterns
 from problems.esma.proof import NOT_REGULAR, Proof, Unsettled, no_law, prove_exactly
 from problems.esma.settings import SPARE, Settings
 from problems.esma.signs import pattern_table, rewrite
@@ -37,9 +37,6 @@ _BITS_A_TERM = 2 * math.log2((1 + math.sqrt(5)) / 2)
 """No term carries less, on average: those of the golden ratio."""
 _Sides: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 _Verdict: TypeAlias = Proof | str | Unsettled
-
-_FURTHEST = 16
-"""How many times the usual precision a formula may take."""
 
 
 class Verifier(Evaluator):
@@ -62,7 +59,7 @@ class Verifier(Evaluator):
         """Made on first use, on the worker."""
         if self._expander is None:
             s = self.settings
-            self._expander = Expander(s.constant, s.degree, _FURTHEST * self._least_bits)
+            self._expander = Expander(s.constant, s.degree, s.most_bits)
         return self._expander
 
     @property
@@ -70,25 +67,29 @@ class Verifier(Evaluator):
         return math.ceil(self.settings.digits * math.log2(10)) + SPARE
 
     def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
-        """Complexity and rate of the formulas that stand; the others are rejected, with the reason."""
+        """Complexity and rate of the formulas that stand; others are rejected, or failed where precision ran out."""
         n = len(genomes)
         objectives, measures = np.full((n, 1), np.nan), np.full((n, 2), np.nan)
         rejected: dict[int, str] = {}
+        undecided: dict[int, str] = {}
         metrics: dict[str, NDArray[Any]] = {name: np.full(n, np.nan) for name in Proof.FIGURES}
         metrics["formula"] = np.full(n, "", dtype=object)
         for row, found in self.proofs(genomes):
-            if isinstance(found, str):
-                rejected[row] = found
+            if not isinstance(found, Proof):
+                (rejected if isinstance(found, str) else undecided)[row] = str(found)
                 continue
             complexity = found.formula.complexity
             objectives[row], measures[row] = complexity, (complexity, found.rate)
             for name, value in found.figures().items():
                 metrics[name][row] = value
             metrics["formula"][row] = found.formula.right_hand_side_text()
-        return Evaluations(objectives, measures, metrics, rejected=rejected)
+        return Evaluations(objectives, measures, metrics, failures=undecided, rejected=rejected)
 
-    def proofs(self, genomes: Genomes) -> Iterator[tuple[int, Proof | str]]:
-        """(row, its proof, or why there is none), not in order of rows; one left-hand side is expanded once."""
+    def proofs(self, genomes: Genomes) -> Iterator[tuple[int, Proof | str | Unsettled]]:
+        """(row, its proof, or why there is none, or that the highest precision did not settle it), in no order.
+
+        One left-hand side is expanded once for all its rows.
+        """
         left = _Pending(genomes)
         for row, reason in left.unsound():
             yield row, reason
@@ -104,7 +105,7 @@ class Verifier(Evaluator):
                         if isinstance(proof, Unsettled) and not last:
                             unsettled.append(row)
                         else:
-                            yield row, str(proof) if isinstance(proof, Unsettled) else proof
+                            yield row, proof
                     if unsettled:
                         left.groups.append(unsettled)
             bits = expander.finer(bits)
@@ -134,28 +135,26 @@ class Verifier(Evaluator):
         s = self.settings
         table, lengths = pattern_table(patterns)
         results = np.empty((len(patterns), 8), np.int64)
-        figures = np.empty((len(patterns), 4))
+        figures = np.empty((len(patterns), 3))
         newton = np.empty((len(patterns), s.max_order), np.int64)
         limits = s.depth, s.max_order, s.matched, s.evidence
         verify_patterns(simple, len(simple), table, lengths, *limits, work, results, figures, newton)
         found: list[_Verdict] = []
         for i, pattern in enumerate(patterns):
             status, k, d, r, n, predicted = results[i, :6].tolist()
-            digits, evidence, rate, _ = figures[i].tolist()
-            if status == SHORT or (status == HIT and (digits < s.digits or predicted < s.matched)):
+            digits, evidence, rate = figures[i].tolist()
+            rows = tuple(map(tuple, newton[i, : k * (d + 1)].reshape(k, d + 1).tolist()))
+            if status == NONE:
+                exact = s.method == "recurrence"
+                found.append(prove_exactly(s, *sides, pattern, simple.tolist()) if exact else no_law(s))
+            elif status != SHORT and not stays_regular(rows, pattern, r):
+                found.append(NOT_REGULAR)
+            elif status != HIT or digits < s.digits or predicted < s.matched:
                 found.append(Unsettled(n, digits))
-            elif status == HIT:
-                rows = tuple(map(tuple, newton[i, : k * (d + 1)].reshape(k, d + 1).tolist()))
-                if stays_regular(rows, pattern, r):
-                    rewrite(simple, len(simple), table[i, : lengths[i]], work[:r])
-                    formula = Formula(*sides, pattern, tuple(work[:r].tolist()), rows)
-                    found.append(Proof(formula, digits, rate, evidence, n))
-                else:
-                    found.append(NOT_REGULAR)
-            elif s.method == "recurrence":
-                found.append(prove_exactly(s, *sides, pattern, simple.tolist()))
             else:
-                found.append(no_law(s))
+                rewrite(simple, len(simple), table[i, : lengths[i]], work[:r])
+                formula = Formula(*sides, pattern, tuple(work[:r].tolist()), rows)
+                found.append(Proof(formula, digits, rate, evidence, n))
         return found
 
 

@@ -255,10 +255,17 @@ def test_powers_of_a_decimal_are_certain_as_far_as_it_says() -> None:
 
 
 def test_many_decimals_can_be_read() -> None:
-    constant = Constant("0." + "123456789" * 1000)
+    written = "".join(str(place * place) for place in range(2400))[:9000]  # no period, so no simple rational number
+    constant = Constant("0." + written)
     assert constant.known_bits == 29897
-    value = Fraction(int("123456789" * 400), 10**3600)  # enough for 10,000 bits, and short enough for Python to read
+    value = Fraction(int(written[:3600]), 10**3600)  # enough for 10,000 bits, and short enough for Python to read
     assert constant.powers(1, 10_000)[1] == value * 2**10_000 // 1
+
+
+@pytest.mark.parametrize("written", ["0." + "3" * 200, "0.5" + "0" * 200, "1." + "142857" * 30])
+def test_decimals_of_a_simple_rational_number_are_said_to_be_that(written: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be told apart from the rational number .*/.* is finite"):
+        Constant(written)
 
 
 RATIONAL = ["3/7", "2", "0", "1e5", "(0.5)", "-1.5e3", "2^10/3", "(1/2)^-3", "log(exp(2))", "tan(pi/4)", "sin(pi/6)"]
@@ -353,13 +360,13 @@ def test_what_is_no_constant_is_said_in_one_line(written: str, complaint: str) -
 @pytest.mark.parametrize(
     ("written", "digits", "complaint"),
     [
-        ("2.718", 4, "digits from 1 to 3"),
-        ("2.718", 0, "digits from 1 to 3"),
-        ("e", 10, "digits is for a constant written as a decimal number, got digits=10"),
+        ("2.718", 4, "constant_digits: expected 1 to 3"),
+        ("2.718", 0, "constant_digits: expected 1 to 3"),
+        ("e", 10, "constant_digits: only a constant written as one decimal number"),
     ],
 )
 def test_digits_must_be_written(written: str, digits: int, complaint: str) -> None:
-    with pytest.raises(ConfigError, match=f"^constant: .*{complaint}"):
+    with pytest.raises(ConfigError, match=f"^{complaint}"):
         Constant(written, digits)
 
 

@@ -127,10 +127,10 @@ def test_where_it_is_cut_makes_no_difference(cuts: list[int]) -> None:
 
 
 def test_a_box_of_too_many_pairs_is_refused() -> None:
-    assert pairs(1, 26) < LARGEST < pairs(1, 27)
-    check_size(1, 26)
-    with pytest.raises(ConfigError, match=r"^coefficients: over an algebraic constant at most 2,000,000 pairs"):
-        check_size(1, 27)
+    assert pairs(1, 18) < LARGEST < pairs(1, 19)
+    check_size(1, 18)
+    with pytest.raises(ConfigError, match=r"^coefficients: over an algebraic constant at most 500,000 pairs"):
+        check_size(1, 19)
 
 
 @pytest.mark.parametrize("degree", [4, 5])

@@ -81,7 +81,7 @@ def verified(
     simple: list[int], patterns: list[tuple[int, ...]], room: int, depth: int = 100, order: int = 23
 ) -> tuple[int, list[list[int]], list[list[float]], list[list[int]]]:
     n = len(patterns)
-    results, figures = np.full((n, 8), -1), np.full((n, 4), -1.0)
+    results, figures = np.full((n, 8), -1), np.full((n, 3), -1.0)
     coefficients, work = np.full((n, order), -1), np.empty(room, np.int64)
     found = verify_patterns(
         np.array(simple), len(simple), *pattern_table(patterns), depth, order, 20, 40.0, work, results, figures,
@@ -101,7 +101,7 @@ def test_known_formulas_come_back_with_their_figures(known: Known) -> None:
     assert known.digits - 3.2 < figure[0]
     assert figure[0] < known.digits + 0.1 or known.digits == 1399
     assert figure[2] == pytest.approx(known.rate, abs=0.00051)
-    assert (figure[1] + figure[3]) * 0.30103 == pytest.approx(figure[0], rel=1e-5)
+    assert 0 < figure[1] * 0.30103 <= figure[0] + 0.01
     full = [c for row in known.polynomials for c in [*row, *([0] * (d + 1 - len(row)))]]
     assert coefficients == full + [0] * (23 - known.order)
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from problems.esma.euclid import OK, expand, limbs
-from problems.esma.patterns import HIT, NONE, WEAK, screen_rows
+from problems.esma.patterns import FAINT, HIT, NONE, WEAK, screen_rows
 from problems.esma.problem import Esma
 from problems.esma.recurrences import screen_original, screen_recurrences
 from problems.esma.signs import pattern_table, sign_patterns
@@ -67,8 +67,9 @@ def test_the_numbers_are_random_and_have_terms_enough(terms: tuple[NDArray[np.in
 
 def test_no_random_number_passes_for_a_formula(terms: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
     hits = outcomes(terms, evidence())
-    assert set(np.unique(hits)) == {NONE, WEAK}
+    assert set(np.unique(hits)) <= {NONE, WEAK, FAINT}
     assert (hits == WEAK).sum() > 200
+    assert (hits == FAINT).sum() < 20  # left to more terms
 
 
 def test_without_asking_for_evidence_large_terms_under_minus_signs_do(
@@ -78,8 +79,8 @@ def test_without_asking_for_evidence_large_terms_under_minus_signs_do(
     others = np.delete(by_pattern, ALL_MINUS)
     assert by_pattern[ALL_MINUS] > 200
     assert others.sum() < 0.05 * by_pattern[ALL_MINUS]
-    weak = outcomes(terms, evidence()) == WEAK
-    assert weak.sum() == by_pattern.sum()
+    weak = outcomes(terms, evidence())
+    assert ((weak == WEAK) | (weak == FAINT)).sum() == by_pattern.sum()
 
 
 def test_the_evidence_of_chance_is_far_below_what_is_asked_for(
@@ -93,7 +94,7 @@ def test_the_evidence_of_chance_is_far_below_what_is_asked_for(
 
 def test_no_random_number_passes_at_a_smaller_depth(terms: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
     hits = outcomes(terms, evidence(), depth=40, max_order=8)
-    assert set(np.unique(hits)) == {NONE, WEAK}
+    assert set(np.unique(hits)) <= {NONE, WEAK, FAINT}
 
 
 def test_no_random_number_passes_for_a_recurrence(terms: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
