@@ -164,8 +164,6 @@ def _explain(error: ValidationError) -> str:
     else:
         said = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         text = f"{where}: {said}, got {_short(first['input'])}"
-        if first["type"] == "string_type" and isinstance(first["input"], int | float):
-            text += "; write it in quotes"
     return text + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
 
 

@@ -78,7 +78,8 @@ def expected(error: ValidationError, hint: Any, value: Any, where: str) -> str:
     (problem,) = problems
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
     said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    return f"{where}{path}: {said}, got {shorten(problem['input'])}"
+    unquoted = problem["type"] == "string_type" and isinstance(problem["input"], int | float)
+    return f"{where}{path}: {said}, got {shorten(problem['input'])}{'; write it in quotes' if unquoted else ''}"
 
 
 def readable(hint: Any) -> str:
