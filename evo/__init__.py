@@ -6,7 +6,7 @@ replayed to the bit.
 """
 
 from evo.algorithm import Algorithm, Turn
-from evo.algorithms import Enumeration, Genetic, MapElites, Random
+from evo.algorithms import Arms, Enumeration, Genetic, Islands, MapElites, OnePlusLambda, Random
 from evo.archive import Archive
 from evo.archives import Grid, Top
 from evo.engine.order import Arrival, Strict
@@ -27,7 +27,7 @@ from evo.records import BORN, Change, Requests, Results, Status
 from evo.run import Run, load
 from evo.session import Search, resume, search, start
 from evo.space import Space
-from evo.spaces import BitMask, Box, Categorical, Integers, Json, Mixed, Permutation
+from evo.spaces import BitMask, Box, Categorical, Integers, Json, Levels, Mixed, Permutation
 
 __version__ = "0.1.0"
 
@@ -35,6 +35,7 @@ __all__ = [
     "BORN",
     "Algorithm",
     "Archive",
+    "Arms",
     "Arrival",
     "Best",
     "Births",
@@ -54,13 +55,16 @@ __all__ = [
     "Genetic",
     "Grid",
     "Integers",
+    "Islands",
     "Json",
+    "Levels",
     "MapElites",
     "Maximize",
     "Measure",
     "Minimize",
     "Mixed",
     "Objective",
+    "OnePlusLambda",
     "Operator",
     "Permutation",
     "Problem",

@@ -106,7 +106,8 @@ class Requests:
     genomes: Genomes | None = None
     """(n, ...) what is to be measured; None when the work makes its genomes (`make`)."""
     operator: str = ""
-    """Which operator made the genomes on the master; for statistics and lineage."""
+    """Which operator made the genomes on the master; for statistics and lineage. Of candidates that are asked again:
+    which is credited when they are accepted now."""
     parents: NDArray[np.int64] | None = None
     """(n, p) candidate ids of the parents; -1 pads rows with fewer."""
     candidate: NDArray[np.int64] | None = None

@@ -16,7 +16,7 @@ from evo.registry import BUILT_IN, KINDS, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DATA = {".py", ".md", ".sql", ".typed"}
+DATA = {".py", ".md", ".sql", ".typed", ".safetensors", ".json", ".csv"}
 
 
 def test_the_registrys_table_is_the_projects_entry_points() -> None:
@@ -36,8 +36,9 @@ def test_torch_is_asked_for_by_its_own_extras_alone() -> None:
     assert {name for name, needs in extras.items() if any(need.startswith("torch") for need in needs)} == {
         "torch",
         "bench",
+        "lm",
     }
-    assert not any("evo[torch]" in need or "evo[bench]" in need for need in (*extras["all"], *extras["dev"]))
+    assert not any(name in need for need in extras["all"] for name in ("torch", "bench", "lm"))
 
 
 def test_the_constraints_pin_everything_that_is_asked_for() -> None:

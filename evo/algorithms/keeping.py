@@ -63,6 +63,7 @@ def default_mutation(space: Space) -> str:
         "Categorical": "resample",
         "BitMask": "flip",
         "Permutation": "swap",
+        "Levels": "level_switch",
     }
     for kind in type(space).__mro__:  # a space derived from one of ours is varied like it
         if kind.__name__ in names:

@@ -154,6 +154,8 @@ def continued(
         before = reader.totals()
         replay(master, reader, snapshot=snapshot)
         master.ended = limits.verdict(master.tally, problem)  # a rule that ended the run ends it still
+        if limits.evaluations != spec["budget"]["evaluations"]:
+            master.wake()
         header["spec"] = {**spec, "budget": limits.describe(), "workers": people.describe()}
         with writer.transaction():
             writer.header(header)

@@ -325,6 +325,10 @@ class Master:
             for attempt in attempts:
                 self._logbook.writer.attempt(attempt)
 
+    def wake(self) -> None:
+        """Ask again though the last ask gave nothing: there is another budget."""
+        self._starved = False
+
     def state(self) -> dict[str, Any]:
         """All that moves have changed, for a snapshot; what is in flight is in the log."""
         return {

@@ -50,7 +50,7 @@ class Rules:
         """How many more evaluations may be asked for."""
         if self.evaluations is None:
             return math.inf
-        return self.evaluations - tally.evaluations - tally.reserved
+        return round(self.evaluations - tally.evaluations - tally.reserved, 9)  # as the tally rounds parts of one
 
     def verdict(self, tally: Tally, problem: Problem) -> tuple[str, str] | None:
         """(state, reason) when a rule ends the run after a tell, else None."""

@@ -126,6 +126,8 @@ class Tally:
         entry = self.operators.setdefault(
             name, dict.fromkeys(("told", "failed", "children", "rejected", "accepted"), 0)
         )
+        if part.requests.candidate is not None:
+            return entry  # its children were counted at their birth
         entry["told"] += len(part.requests)
         entry["failed"] += int(is_failure(part.status).sum())
         if part.requests.make is None:

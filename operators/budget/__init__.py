@@ -1,0 +1,5 @@
+"""Operators on levels under a budget."""
+
+from operators.budget.switch import LevelSwitch
+
+__all__ = ["LevelSwitch"]
