@@ -125,6 +125,7 @@ def test_ray_workers_give_the_search_that_this_process_gives(
     assert canonical(run, tmp_path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_shards_and_messages_of_any_size_give_ray_workers_the_same_formulas(
     whole: evo.Run, tmp_path: Path, ray_session: None
@@ -258,6 +259,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return called
 
 
+@pytest.mark.slow
 def test_a_run_file_gives_the_same_search_and_its_tables(
     call: Callable[..., str], whole: evo.Run, expected: bytes, tmp_path: Path
 ) -> None:
@@ -287,6 +289,7 @@ def test_as_json_the_tables_are_data(call: Callable[..., str]) -> None:
     assert len(summary["simplest"]) == 20
 
 
+@pytest.mark.slow
 def test_a_check_of_the_run_file_passes(call: Callable[..., str]) -> None:
     said = call("check", "formulas.yaml")
     assert re.search(r"\d+ rejected", said)
