@@ -28,6 +28,8 @@ class Sparsity:
     """Per gene, the names of its layers."""
     counts: tuple[tuple[Counts, ...], ...]
     """Per gene and layer, zeros at each level."""
+    step: int
+    """Zeros between neighbouring levels."""
 
     @property
     def space(self) -> Levels:
@@ -130,7 +132,7 @@ def sparsity(model: Compressible, target: float, most: int, step: int | None, fu
             raise ConfigError(f"fused: {names} have different numbers of levels; lower step or levels")
         genes.append(tuple(layer.name for layer in layers))
         counts.append(own)
-    return Sparsity(tuple(genes), tuple(counts))
+    return Sparsity(tuple(genes), tuple(counts), step)
 
 
 def depth(model: Compressible, drop: int, whole_blocks: bool) -> Depth:

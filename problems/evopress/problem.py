@@ -164,9 +164,10 @@ class EvoPress(Problem):
         found: dict[str, Operator] = {"predict": Predict(self.path, rows, top=self.top, **self._loading)}
         if self.method == "sparsity":
             from problems.evopress.builder import BuildLevels
-            from problems.evopress.counts import published_step
+            from problems.evopress.genes import Sparsity
 
-            step = self.step or published_step(self.sparsity, self.most, min(self.dense.layers[0].shape))
+            assert isinstance(self.genes, Sparsity)
+            step = self.genes.step
             found["build_levels"] = BuildLevels(
                 self.path, rows, self.pruning, sparsity=self.sparsity, step=step, most=self.most, **self._loading
             )

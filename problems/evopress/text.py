@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from evo.errors import ConfigError
 
-__all__ = ["SPLITS", "Split", "corpus", "digest", "draw", "files", "split_of", "windows"]
+__all__ = ["SPLITS", "Split", "corpus", "digest", "files", "split_of", "windows"]
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -76,29 +76,6 @@ def windows(documents: Sequence[NDArray[np.uint8]], length: int) -> NDArray[np.u
     if not len(cut):
         raise ConfigError(f"windows of text: no document has {length} bytes; take a smaller length")
     return cut
-
-
-def draw(
-    documents: Sequence[NDArray[np.uint8]], tokens: int, length: int, generator: np.random.Generator
-) -> list[NDArray[np.uint8]]:
-    """Random windows, without replacement, that have exactly `tokens` tokens together.
-
-    All have `length` tokens but the last, which is cut to make the sum exact. None has fewer than two tokens, since a
-    single one predicts nothing: the last but one gives up a token where it must.
-
-    Raises:
-        ConfigError: fewer than two tokens, more than the windows hold, or an odd number of them in windows of two.
-    """
-    cut = windows(documents, length)
-    if length == 2 and tokens % 2:
-        raise ConfigError(f"drawing text: expected an even number of tokens in windows of 2, got {tokens}")
-    if not 2 <= tokens <= cut.size:
-        raise ConfigError(f"drawing text: expected 2 to {cut.size} tokens in windows of {length}, got {tokens}")
-    sizes = [length] * (tokens // length) + [tokens % length] * (tokens % length > 0)
-    if sizes[-1] == 1:
-        sizes[-2:] = [length - 1, 2]
-    chosen = generator.choice(len(cut), size=len(sizes), replace=False)
-    return [cut[row, :size] for row, size in zip(chosen, sizes, strict=True)]
 
 
 def _root() -> Path:
