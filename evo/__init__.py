@@ -6,7 +6,7 @@ replayed to the bit.
 """
 
 from evo.algorithm import Algorithm, Turn
-from evo.algorithms import Arms, Enumeration, Genetic, Islands, MapElites, OnePlusLambda, Random
+from evo.algorithms import Arms, Enumeration, Genetic, Islands, MapElites, OnePlusLambda, Random, SurrogateAssisted
 from evo.archive import Archive
 from evo.archives import Grid, Top
 from evo.engine.order import Arrival, Strict
@@ -81,6 +81,7 @@ __all__ = [
     "SpaceError",
     "Status",
     "Strict",
+    "SurrogateAssisted",
     "Top",
     "Turn",
     "Work",

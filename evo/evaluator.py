@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from evo.errors import EvaluationError, Rejected
 from evo.random import draw_rng
 from evo.records import Genomes
+from evo.scratch import Scratch
 from evo.spec import Configured
 from evo.versions import version_of
 
@@ -91,7 +92,7 @@ class Evaluation:
     """Further figures: numbers become columns of floats (integers that a float cannot hold stay exact), text and
     anything else JSON-like (arrays become lists) columns of objects."""
     artifacts: Mapping[str, bytes | Path] = field(default_factory=dict)
-    """name -> content or file, kept by hash in the run."""
+    """name -> content or file, kept by hash in the run; a large file is best written into `Work.scratch`."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """Costs other than seconds: tokens, money; finite numbers."""
 
@@ -130,6 +131,17 @@ class Work:
     """hash -> what the rows need: small artifacts as bytes, large ones as files; `needed` gives those of one row."""
     needs: Sequence[tuple[str, ...]] = ()
     """Per row, hashes of the artifacts that it needs; empty for none."""
+    room: Scratch = field(default_factory=Scratch, repr=False, compare=False)
+    """Where `scratch` is made; the worker clears it when it has kept the artifacts of all rows."""
+
+    @cached_property
+    def scratch(self) -> Path:
+        """An empty folder on the run's file system, this work's own, removed when the work is done.
+
+        A large file in it that is handed over as an artifact is given away: it is moved, not copied, and must not be
+        written again. Files elsewhere are copied and left alone.
+        """
+        return self.room.folder()
 
     def rng(self, row: int = 0, purpose: str = "evaluate") -> np.random.Generator:
         """The random stream of one row; equal draws give equal streams, whoever does the work."""
@@ -146,10 +158,10 @@ class Work:
     def part(self, rows: slice | NDArray[np.int64]) -> Work:
         """The same work seen from some rows, with the artifacts that these need."""
         if not self.needs:
-            return Work(self.seed, self.fidelity, self.draws[rows], self.params, self.artifacts)
+            return Work(self.seed, self.fidelity, self.draws[rows], self.params, self.artifacts, room=self.room)
         needs = self.needs[rows] if isinstance(rows, slice) else [self.needs[row] for row in rows]
         artifacts = {digest: self.artifacts[digest] for row in needs for digest in row if digest in self.artifacts}
-        return Work(self.seed, self.fidelity, self.draws[rows], self.params, artifacts, needs)
+        return Work(self.seed, self.fidelity, self.draws[rows], self.params, artifacts, needs, self.room)
 
 
 class Evaluator(Configured, ABC):
@@ -176,6 +188,19 @@ class Evaluator(Configured, ABC):
 
     def warm_up(self) -> None:
         """Load models, data, compilers. Called once on each worker."""
+
+    def check(self, fidelity: str, params: Mapping[str, Any]) -> None:
+        """Refuse parameters with which nothing can be measured, before the search begins; by default none are refused.
+
+        Called on the master, by algorithms that put parameters into their requests (`params`); `warm_up` has not been.
+
+        Args:
+            fidelity: one of `fidelities`.
+            params: what each `Work` of these requests will hold.
+
+        Raises:
+            ConfigError: begins with the parameter's name: ``tokens: expected ..., got ...``.
+        """
 
     def version(self) -> str:
         """Changes whenever the same genome could get another result; a run that is resumed compares it.

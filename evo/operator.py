@@ -30,7 +30,7 @@ class Births:
     costs: Mapping[str, float] = field(default_factory=dict)
     """Costs other than seconds: tokens, money; finite numbers."""
     artifacts: Mapping[str, bytes | Path] = field(default_factory=dict)
-    """name -> content or file"""
+    """name -> content or file, kept by hash in the run; a large file is best written into `Work.scratch`."""
     message: str = ""
     """Why there are fewer children than asked for."""
 

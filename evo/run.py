@@ -284,11 +284,17 @@ class Run:
             RunError: this run has none such.
         """
         content = self.reader.artifact(digest)
-        if content is None and self.dir is not None and (self.dir / "artifacts" / digest).is_file():
-            content = (self.dir / "artifacts" / digest).read_bytes()
-        if content is None:
+        if content is not None:
+            return content
+        file = self.artifact_path(digest)
+        if file is None:
             raise RunError(f"artifact {digest}: not in this run")
-        return content
+        return file.read_bytes()
+
+    def artifact_path(self, digest: str) -> Path | None:
+        """The file of a large artifact, to be mapped into memory rather than read; None for any other."""
+        file = None if self.dir is None else self.dir / "artifacts" / digest
+        return file if file is not None and file.is_file() else None
 
     @property
     def plot(self) -> Plot:

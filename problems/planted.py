@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import ConfigError
-from evo.evaluator import Evaluations
+from evo.evaluator import Evaluations, Evaluator, Fidelity, Work
 from evo.problem import Best, Minimize, Problem
 from evo.records import Genomes
+from evo.spaces.keys import row_keys
 from evo.spaces.levels import Levels
 
-__all__ = ["Planted", "PlantedCoupled", "PlantedLevels", "PlantedLinear"]
+__all__ = ["Planted", "PlantedCoupled", "PlantedLevels", "PlantedLinear", "PlantedNoisy"]
 
 _ENUMERATED = 2_000_000
 """The most selections that are tried one by one for the optimum."""
@@ -168,12 +169,16 @@ class PlantedCoupled(_Selection):
     def _extremes(self) -> NDArray[np.int64]:
         """(2, items) the best and the worst genome, by trying all."""
         found: list[tuple[float, NDArray[np.int64]]] = []
+        for genomes, damage in self._everything():
+            found += [(float(damage[row]), genomes[row]) for row in (damage.argmin(), damage.argmax())]
+        return np.stack([min(found, key=lambda one: one[0])[1], max(found, key=lambda one: one[0])[1]])
+
+    def _everything(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """All genomes with their damage, some thousands at a time."""
         selections = itertools.combinations(range(self.items), self.drop)
         while chunk := list(itertools.islice(selections, 10_000)):
             genomes = np.stack([_chosen(self.items, np.array(one)) for one in chunk])
-            damage = self.values(genomes)
-            found += [(float(damage[row]), genomes[row]) for row in (damage.argmin(), damage.argmax())]
-        return np.stack([min(found, key=lambda one: one[0])[1], max(found, key=lambda one: one[0])[1]])
+            yield genomes, self.values(genomes)
 
     @cached_property
     def best(self) -> NDArray[np.int64]:
@@ -184,6 +189,70 @@ class PlantedCoupled(_Selection):
     def worst(self) -> NDArray[np.int64]:
         """The worst of all selections."""
         return np.asarray(self._extremes[1])
+
+
+class PlantedNoisy(PlantedCoupled):
+    """`PlantedCoupled`, but exact at the fidelity ``full`` only: a ``rung`` adds noise to the damage.
+
+    The noise is normal, of its own for every genome and draw. Its standard deviation is `noise` times that of the
+    damage of all selections, divided by the square root of the rung's parameter ``samples`` (1), as if so many
+    measurements were averaged.
+
+    Args:
+        noise: of one measurement, relative to the spread of the damage.
+        items, drop, coupling, seed: as for `PlantedCoupled`.
+
+    Raises:
+        ConfigError: a negative noise, or as for `PlantedCoupled`.
+    """
+
+    stochastic = True
+    deduplicate = True
+
+    def __init__(
+        self, noise: float = 0.3, items: int = 16, drop: int = 6, coupling: float = 1.0, seed: int = 0
+    ) -> None:
+        super().__init__(items, drop, coupling, seed)
+        if not (math.isfinite(noise) and noise >= 0):
+            raise ConfigError(f"PlantedNoisy: expected noise >= 0, got {noise}")
+        self.noise = noise
+
+    @cached_property
+    def spread(self) -> float:
+        """Standard deviation of the damage of all selections."""
+        return float(np.concatenate([damage for _, damage in self._everything()]).std())
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """With noise at ``rung``, without at ``full``."""
+        return _Noisy(self)
+
+
+class _Noisy(Evaluator):
+    """Measures the damage, at a rung with noise."""
+
+    def __init__(self, problem: PlantedNoisy) -> None:
+        self.problem = problem
+
+    @property
+    def fidelities(self) -> Mapping[str, Fidelity]:
+        """The noisy one first."""
+        return {"rung": Fidelity(), "full": Fidelity()}
+
+    def check(self, fidelity: str, params: Mapping[str, Any]) -> None:
+        """See `Evaluator.check`."""
+        samples = params.get("samples", 1)
+        if fidelity == "rung" and not (isinstance(samples, int) and samples >= 1):
+            raise ConfigError(f"samples: expected a whole number of at least 1, got {samples!r}")
+
+    def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
+        """Objectives (n, 1)."""
+        found = self.problem.evaluate_batch(genomes)
+        if work.fidelity == "rung":
+            sd = self.problem.noise * self.problem.spread / math.sqrt(work.params.get("samples", 1))
+            for row, key in enumerate(row_keys(np.ascontiguousarray(genomes)).tolist()):
+                found.objectives[row] += sd * work.rng(row, f"noise of {key}").normal()
+        return found
 
 
 class PlantedLevels(Planted):

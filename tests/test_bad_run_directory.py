@@ -155,8 +155,17 @@ def test_a_larger_budget_is_allowed_and_noted(tmp_path):
 # A full disk ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def endless_run(tmp_path_factory):
+    """The canonical export of the script's run on a disk with room."""
+    from engine.scripts import endless
+
+    folder = tmp_path_factory.mktemp("endless")
+    return canonical(endless.go(folder / "whole"), folder)
+
+
 @pytest.mark.parametrize("size", [2_000, 400_000, 700_000])
-def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(size, tmp_path):
+def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(size, tmp_path, endless_run):
     from engine.scripts import endless
 
     command = [sys.executable, SCRIPTS / "full_disk.py", tmp_path / "run", str(size)]
@@ -168,4 +177,4 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(size, tmp_path):
         assert len(kept) == 0 or kept.tolist() == list(range(len(kept)))
     run = endless.go(tmp_path / "run")
     assert run.state == "finished"
-    assert canonical(run, tmp_path) == canonical(endless.go(tmp_path / "whole"), tmp_path)
+    assert canonical(run, tmp_path) == endless_run

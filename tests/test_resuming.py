@@ -40,7 +40,7 @@ def test_another_seed_is_another_run(tmp_path, expected):
 
 
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 60.0])
-@pytest.mark.parametrize("after", [1, 13, 21, 26])
+@pytest.mark.parametrize("after", [1, pytest.param(13, marks=pytest.mark.slow), 21, 26])
 @pytest.mark.parametrize("error", [StopHere, KeyboardInterrupt])
 def test_a_callback_that_raises_leaves_a_run_that_goes_on_as_if_nothing_had_been(
     error, after, snapshot_seconds, tmp_path, expected

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import time
+import os
+import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from evo.errors import EvaluationError
 from evo.records import Requests
+from evo.scratch import Scratch
 
-__all__ = ["INLINE_ARTIFACT", "keep", "needed"]
+__all__ = ["INLINE_ARTIFACT", "Keeper", "needed"]
 
 INLINE_ARTIFACT = 1 << 20
 """Artifacts up to this many bytes travel in messages and live in the run file; larger ones become files."""
@@ -27,16 +32,83 @@ def needed(requests: Requests, small: Mapping[str, bytes], folder: Path | None) 
     return found
 
 
-def keep(artifacts: Mapping[str, bytes], kept: dict[str, bytes], folder: Path | None) -> dict[str, str]:
-    """name -> hash; small artifacts are put into `kept`, large ones into the run's folder where there is one."""
-    hashes = {}
-    for name, data in artifacts.items():
+class Keeper:
+    """Puts artifacts where they belong, by the hash of their content.
+
+    A large one appears in the run's folder complete and on the disk, or not at all: it gets its name last. No file is
+    ever in memory as a whole: one in the scratch folder is read once, for its hash, and renamed; any other is copied.
+
+    Args:
+        folder: the run's, or None where all artifacts travel in messages, whatever their size.
+        scratch: of this work, on the folder's file system.
+
+    Attributes:
+        small: hash -> content of what shall travel in messages.
+    """
+
+    def __init__(self, folder: Path | None, scratch: Scratch) -> None:
+        self.small: dict[str, bytes] = {}
+        self._folder, self._scratch = folder, scratch
+        self._moved: dict[Path, str] = {}
+
+    def keep(self, artifacts: Mapping[str, bytes | Path]) -> dict[str, str]:
+        """name -> hash of what users' code hands over.
+
+        Raises:
+            EvaluationError: a name is not text, or something is neither bytes nor the path of a file.
+            OSError: a file cannot be read, or not be written where it belongs.
+        """
+        hashes = {}
+        for name, content in artifacts.items():
+            if not isinstance(name, str):
+                raise EvaluationError(f"artifacts: names must be text, got {name!r}")
+            hashes[name] = self._kept(name, content)
+        return hashes
+
+    def _kept(self, name: str, content: Any) -> str:
+        if isinstance(content, Path):
+            return self._of_file(name, content)
+        if not isinstance(content, bytes | bytearray | memoryview):
+            raise EvaluationError(f"artifact {name!r}: expected bytes or a pathlib.Path, got {type(content).__name__}")
+        data = bytes(content)
+        if self._folder is None or len(data) <= INLINE_ARTIFACT:
+            return self._hold(data)
+        partial = self._scratch.folder() / "content"
+        partial.write_bytes(data)
+        return self._move(partial, self._folder)
+
+    def _of_file(self, name: str, path: Path) -> str:
+        if path in self._moved and not path.exists():  # handed over under two names
+            return self._moved[path]
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise EvaluationError(f"artifact {name!r}: expected a file, but {path} is none")
+        if self._folder is None or status.st_size <= INLINE_ARTIFACT:
+            return self._hold(path.read_bytes())
+        if self._scratch.holds(path):
+            self._moved[path] = self._move(path.resolve(), self._folder)
+            return self._moved[path]
+        partial = self._scratch.folder() / "copy"
+        shutil.copyfile(path, partial)
+        return self._move(partial, self._folder)
+
+    def _hold(self, data: bytes) -> str:
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        hashes[name] = digest
-        if len(data) <= INLINE_ARTIFACT or folder is None:
-            kept[digest] = data
-        elif not (folder / digest).exists():
-            partial = folder / f"{digest}.{time.monotonic_ns()}"
-            partial.write_bytes(data)
-            partial.rename(folder / digest)
-    return hashes
+        self.small[digest] = data
+        return digest
+
+    def _move(self, path: Path, folder: Path) -> str:
+        """Name a file of the scratch folder by its content; where that is there already, processes may have it mapped,
+        so it stays."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, _blake).hexdigest()
+            os.fsync(file.fileno())
+        if (folder / digest).exists():
+            path.unlink()
+        else:
+            path.replace(folder / digest)
+        return digest
+
+
+def _blake() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)

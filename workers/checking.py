@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 
 from evo.errors import EvaluationError
 from evo.evaluator import Evaluations, reason_of
+from workers.artifacts import Keeper
 
-__all__ = ["Found", "amounts", "checked", "contents", "joined"]
+__all__ = ["Found", "amounts", "checked", "joined"]
 
 _EXACT = 1 << 53
 """Integers below this are exact as floats."""
@@ -36,12 +36,14 @@ class Found:
     failures: dict[int, str] = field(default_factory=dict)
     rejected: dict[int, str] = field(default_factory=dict)
     """No row is in both."""
-    artifacts: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    artifacts: dict[int, dict[str, str]] = field(default_factory=dict)
+    """name -> hash of what has been kept."""
     costs: dict[int, dict[str, float]] = field(default_factory=dict)
 
 
-def checked(found: Evaluations, n: int, k: int, m: int) -> Found:
-    """The evaluations of n rows in plain form; numbers are copied, as an evaluator may use its buffers again.
+def checked(found: Evaluations, n: int, k: int, m: int, keeper: Keeper) -> Found:
+    """The evaluations of n rows in plain form. Numbers are copied and artifacts kept, as an evaluator may use its
+    buffers and files again.
 
     Raises:
         EvaluationError: a shape, type or name that concerns the whole batch is wrong.
@@ -61,18 +63,18 @@ def checked(found: Evaluations, n: int, k: int, m: int) -> Found:
     rejected = {_row("rejected", row, n): str(reason) for row, reason in found.rejected.items()}
     for name, values in found.metrics.items():
         plain.metrics[name] = _column(name, values, n, plain.failures, rejected.keys())
-    for row, artifacts in found.artifacts.items():
-        place = _row("artifacts", row, n)
-        try:
-            plain.artifacts[place] = contents(artifacts)
-        except (OSError, EvaluationError) as error:  # a file that is not there
-            plain.failures.setdefault(place, reason_of(error))
     for row, costs in found.costs.items():
         place = _row("costs", row, n)
         try:
             plain.costs[place] = amounts("cost", costs)
         except EvaluationError as error:
             plain.failures.setdefault(place, str(error))
+    for row, artifacts in found.artifacts.items():
+        place = _row("artifacts", row, n)
+        try:
+            plain.artifacts[place] = keeper.keep(artifacts)
+        except (OSError, EvaluationError) as error:  # a file that is not there, a disk that is full
+            plain.failures.setdefault(place, reason_of(error))
     plain.rejected = {row: reason for row, reason in rejected.items() if row not in plain.failures}
     return plain
 
@@ -93,26 +95,6 @@ def amounts(kind: str, given: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(number, float) and not math.isfinite(number):
             raise EvaluationError(f"{kind} {name!r}: expected a finite number, got {number}")
         plain[name] = float(number) if isinstance(number, float) else int(number)
-    return plain
-
-
-def contents(artifacts: Mapping[str, bytes | Path]) -> dict[str, bytes]:
-    """Artifacts by content, files read.
-
-    Raises:
-        EvaluationError: a name is not text, or something is neither bytes nor a path.
-        OSError: a file cannot be read.
-    """
-    plain: dict[str, bytes] = {}
-    for name, content in artifacts.items():
-        if not isinstance(name, str):
-            raise EvaluationError(f"artifacts: names must be text, got {name!r}")
-        if isinstance(content, Path):
-            plain[name] = content.read_bytes()
-        elif isinstance(content, bytes | bytearray | memoryview):
-            plain[name] = bytes(content)
-        else:
-            raise EvaluationError(f"artifact {name!r}: expected bytes or a pathlib.Path, got {type(content).__name__}")
     return plain
 
 

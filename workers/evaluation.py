@@ -24,9 +24,10 @@ from evo.records import (
     Requests,
     Status,
 )
+from evo.scratch import Scratch
 from evo.worker import Kit, Message
-from workers.artifacts import keep, needed
-from workers.checking import Found, amounts, checked, contents, joined
+from workers.artifacts import Keeper, needed
+from workers.checking import Found, amounts, checked, joined
 
 __all__ = ["Bench"]
 
@@ -75,12 +76,19 @@ class Bench:
         requests = message.requests
         if low > 0 or high < len(requests):
             requests = requests.take(slice(low, high))
-        artifacts = needed(requests, message.artifacts, self._kit.artifacts) if requests.needs else {}
-        work = Work(self._kit.seed, requests.fidelity, requests.draws, requests.params, artifacts, needs=requests.needs)
-        kept: dict[str, bytes] = {}
-        outcomes = (self._measured if requests.make is None else self._bred)(requests, work, kept)
+        folder = self._kit.artifacts
+        artifacts = needed(requests, message.artifacts, folder) if requests.needs else {}
+        room = Scratch(folder)
+        work = Work(
+            self._kit.seed, requests.fidelity, requests.draws, requests.params, artifacts, requests.needs, room=room
+        )
+        keeper = Keeper(folder, room)
+        try:
+            outcomes = (self._measured if requests.make is None else self._bred)(requests, work, keeper)
+        finally:
+            room.clear()
         outcomes.seconds, outcomes.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-        return outcomes, kept
+        return outcomes, keeper.small
 
     def overdue(self, request: Requests, reason: str) -> Outcomes:
         """What is to be said of one request that was interrupted."""
@@ -98,13 +106,13 @@ class Bench:
 
     # One candidate a request: its genome --------------------------------------------------------------------------
 
-    def _measured(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
+    def _measured(self, requests: Requests, work: Work, keeper: Keeper) -> Outcomes:
         """The genomes of requests, measured; a candidate's failure or rejection is its request's."""
         assert requests.genomes is not None
         n = len(requests)
         group = self._groups.get(requests.fidelity, 1)
         spans = [slice(0, n)] if group >= n or group == 1 else _spans(0, n, group)
-        found = self._evaluated(requests.genomes, work, spans)
+        found = self._evaluated(requests.genomes, work, spans, keeper)
         objectives, measures = found.objectives, found.measures
         invalid = self._invalid(objectives, measures)
         notes: dict[int, Note] = {}
@@ -121,25 +129,25 @@ class Bench:
             bad = status != Status.OK
             objectives[bad], measures[bad] = np.nan, np.nan
         for row, artifacts in found.artifacts.items():
-            notes.setdefault(row, Note()).artifacts = keep(artifacts, kept, self._kit.artifacts)
+            notes.setdefault(row, Note()).artifacts = artifacts
         for row, costs in found.costs.items():
             notes.setdefault(row, Note()).costs = costs
         return Outcomes(requests.ids, objectives, measures, found.metrics, status, notes=notes)
 
     # Any number of candidates a request: its children -------------------------------------------------------------
 
-    def _bred(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> Outcomes:
+    def _bred(self, requests: Requests, work: Work, keeper: Keeper) -> Outcomes:
         """The children of requests, measured; those whose measurement failed, and those that were rejected, are dropped
         and counted."""
-        made = self._made(requests, work, kept)
+        made = self._made(requests, work, keeper)
         counts = np.array([len(batch) for batch in made.batches], dtype=np.int64)
         owner = np.repeat(np.arange(len(requests)), counts)
         genomes = np.concatenate(made.batches)
-        found = self._evaluated(genomes, work.part(owner), self._siblings(requests.fidelity, counts))
+        found = self._evaluated(genomes, work.part(owner), self._siblings(requests.fidelity, counts), keeper)
         notes = made.notes
         for child, artifacts in found.artifacts.items():
             note = notes.setdefault(int(owner[child]), Note())
-            note.artifacts = {**note.artifacts, **keep(artifacts, kept, self._kit.artifacts)}
+            note.artifacts = {**note.artifacts, **artifacts}
         for child, costs in found.costs.items():
             note = notes.setdefault(int(owner[child]), Note())
             note.costs = {**note.costs, **{name: note.costs.get(name, 0) + amount for name, amount in costs.items()}}
@@ -202,7 +210,7 @@ class Bench:
         starts = [0, *ends]
         return [span for start, end in zip(starts, ends, strict=False) for span in _spans(start, end, group)]
 
-    def _made(self, requests: Requests, work: Work, kept: dict[str, bytes]) -> _Made:
+    def _made(self, requests: Requests, work: Work, keeper: Keeper) -> _Made:
         made = _Made([])
         for row, births in enumerate(self._births(requests, work)):
             made.batches.append(self._space.empty(0))
@@ -210,12 +218,11 @@ class Bench:
                 made.failed[row] = reason_of(births)
                 continue
             try:
-                genomes, note, artifacts = self._checked(births)
+                genomes, note = self._checked(births, keeper)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may return anything
                 made.failed[row] = reason_of(error)
                 continue
             made.batches[row] = genomes
-            note.artifacts = keep(artifacts, kept, self._kit.artifacts)
             if note.counters or note.costs or note.artifacts or note.message:
                 made.notes[row] = note
         return made
@@ -237,8 +244,8 @@ class Bench:
                 return [error]
         return [self._births(requests.take(slice(row, row + 1)), work.one(row))[0] for row in range(n)]
 
-    def _checked(self, births: Births) -> tuple[Genomes, Note, dict[str, bytes]]:
-        """What an operator made of one request, in plain form: (children, note, artifacts)."""
+    def _checked(self, births: Births, keeper: Keeper) -> tuple[Genomes, Note]:
+        """What an operator made of one request, in plain form, its artifacts kept: (children, note)."""
         if not isinstance(births, Births):
             raise EvaluationError(f"make must return evo.Births, got {type(births).__name__}")
         count = len(births.genomes)
@@ -246,11 +253,12 @@ class Bench:
             raise EvaluationError(f"make: expected at most {MAX_CANDIDATES} children of one request, got {count}")
         genomes = self._space.check(births.genomes) if count else self._space.empty(0)
         note = Note(str(births.message), amounts("counter", births.counters), amounts("cost", births.costs))
-        return genomes, note, contents(births.artifacts)
+        note.artifacts = keeper.keep(births.artifacts)
+        return genomes, note
 
     # Measuring ----------------------------------------------------------------------------------------------------
 
-    def _evaluated(self, genomes: Genomes, work: Work, spans: list[slice]) -> Found:
+    def _evaluated(self, genomes: Genomes, work: Work, spans: list[slice], keeper: Keeper) -> Found:
         """Genomes, measured in one call a span."""
         n = len(genomes)
         if work.fidelity == BORN:
@@ -258,15 +266,15 @@ class Bench:
         if not n:  # nothing was made; no evaluator is asked to measure nothing
             return Found(np.empty((0, self._k)), np.empty((0, self._m)))
         if len(spans) == 1:
-            return self._attempt(genomes, work)
-        return joined([self._attempt(genomes[span], work.part(span)) for span in spans])
+            return self._attempt(genomes, work, keeper)
+        return joined([self._attempt(genomes[span], work.part(span), keeper) for span in spans])
 
-    def _attempt(self, genomes: Genomes, work: Work) -> Found:
+    def _attempt(self, genomes: Genomes, work: Work, keeper: Keeper) -> Found:
         """One call of the evaluator; when it raises, which rows are at fault is found by measuring each on its own."""
         n = len(genomes)
         try:
             found = self._evaluator.evaluate_batch(self._handed(genomes), work)
-            return checked(found, n, self._k, self._m)
+            return checked(found, n, self._k, self._m, keeper)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
             if n == 1:
                 nothing = Found(np.full((1, self._k), np.nan), np.full((1, self._m), np.nan))
@@ -275,7 +283,7 @@ class Bench:
                 else:
                     nothing.failures[0] = reason_of(error)
                 return nothing
-        return joined([self._attempt(genomes[row : row + 1], work.one(row)) for row in range(n)])
+        return joined([self._attempt(genomes[row : row + 1], work.one(row), keeper) for row in range(n)])
 
     def _handed(self, genomes: Genomes) -> Genomes:
         """Genomes as users' code gets them: one that it changed would not be the one in the archive."""

@@ -7,5 +7,6 @@ from evo.algorithms.islands import Islands
 from evo.algorithms.map_elites import MapElites
 from evo.algorithms.one_plus_lambda import OnePlusLambda
 from evo.algorithms.random import Random
+from evo.algorithms.surrogate import SurrogateAssisted
 
-__all__ = ["Arms", "Enumeration", "Genetic", "Islands", "MapElites", "OnePlusLambda", "Random"]
+__all__ = ["Arms", "Enumeration", "Genetic", "Islands", "MapElites", "OnePlusLambda", "Random", "SurrogateAssisted"]

@@ -49,11 +49,13 @@ class OnePlusLambda(Algorithm):
         initial: how many random genomes the first parent is the best of (in the first rung), where the problem has no
             initial ones.
         confirm: whether new parents are measured at the reporting fidelity.
+        patience: after so many generations in a row without a child that is better than its parent it begins again, at
+            the best of `initial` random genomes; None: never. The archive keeps what was found.
         archive: what is kept of all that is measured at the reporting fidelity; the ten best by default.
 
     Raises:
-        ConfigError: offspring or initial below 1, or rungs that cannot be; in `setup`: no objective, a fidelity that
-            the problem does not have, or parameters at its reporting fidelity.
+        ConfigError: offspring, initial or patience below 1, or rungs that cannot be; in `setup`: no objective, a
+            fidelity that the problem does not have, or parameters at its reporting fidelity.
     """
 
     def __init__(
@@ -64,15 +66,19 @@ class OnePlusLambda(Algorithm):
         mutation: Operator | None = None,
         initial: int = 64,
         confirm: bool = True,
+        patience: int | None = None,
         archive: Archive | None = None,
     ) -> None:
         if offspring < 1 or initial < 1:
             raise ConfigError(f"OnePlusLambda: expected offspring and initial >= 1, got {offspring} and {initial}")
+        if patience is not None and patience < 1:
+            raise ConfigError(f"OnePlusLambda: expected patience >= 1, got {patience}; leave it out for no restarts")
         self.offspring = offspring
         self._rungs = rungs_from(rungs, offspring)
         self.mutation = mutation
         self.initial = initial
         self.confirm = confirm
+        self.patience = patience
         self.archive = archive if archive is not None else Top()
         self.block = offspring + 1
 
@@ -99,6 +105,7 @@ class OnePlusLambda(Algorithm):
         self._founded = self._due = self._warned = False
         self._confirming: list[int] = []
         self._fallen = -1
+        self._stale = 0
         self._why = ""
         self.archive.setup(problem.space, problem.objectives, problem.measures)
 
@@ -156,13 +163,26 @@ class OnePlusLambda(Algorithm):
                 chosen = best[: self._steps[contest.rung].survivors]
                 self._open(contest.rung + 1, contest.genomes[chosen], contest.candidate[chosen], turn)
                 return
+            before = self._parent
             if best and (contest.rung == FOUNDING or contest.rung == len(self._steps) - 1):
                 winner = contest.member(best[0])
                 self._crown(winner, measured=winner.candidate == contest.guest)
+            self._stagnate(before)
         if self._parent is None:
             self._found(turn)
         else:
             self._breed(self._parent, turn)
+
+    def _stagnate(self, before: Member | None) -> None:
+        """Count a generation that brought nothing better than the parent before; give up after too many."""
+        parent = self._parent
+        better = parent is not None and parent is not before
+        if better and parent is not None and before is not None and not self._rungs:
+            better = parent.quality > before.quality
+        self._stale = 0 if better else self._stale + 1
+        if self.patience is not None and self._stale >= self.patience:
+            self._parent = self._previous = self._guest = None
+            self._stale = 0
 
     def _crown(self, winner: Member, measured: bool) -> None:
         """Make it the parent, unless it is, or is worse than the figure that stands."""
@@ -282,6 +302,7 @@ class OnePlusLambda(Algorithm):
             "members": [None if one is None else one.state() for one in members],
             "contest": None if self._contest is None else self._contest.state(),
             "flags": [self._founded, self._due, self._warned],
+            "stale": self._stale,
             "confirming": list(self._confirming),
             "fallen": self._fallen,
             "why": self._why,
@@ -293,5 +314,6 @@ class OnePlusLambda(Algorithm):
         self._parent, self._previous, self._guest = map(Member.restored, state["members"])
         self._contest = None if state["contest"] is None else Contest.restored(state["contest"])
         self._founded, self._due, self._warned = state["flags"]
+        self._stale = state["stale"]
         self._confirming, self._fallen, self._why = list(state["confirming"]), state["fallen"], state["why"]
         self.archive.restore(state["archive"])

@@ -32,7 +32,8 @@ class Rung:
         """Refuse what the problem's evaluator cannot do.
 
         Raises:
-            ConfigError: it has no such fidelity, or parameters would make its reporting one another measurement.
+            ConfigError: it has no such fidelity, it refuses the parameters, or these would make its reporting fidelity
+                another measurement.
         """
         evaluator = problem.evaluator
         if self.fidelity not in evaluator.fidelities:
@@ -43,6 +44,10 @@ class Rung:
                 f"{where}: {', '.join(self.params)} at the reporting fidelity {self.fidelity!r} would be taken for its "
                 "measurement; name another fidelity"
             )
+        try:
+            evaluator.check(self.fidelity, self.params)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error}") from error
 
 
 def rungs_from(specs: Sequence[Mapping[str, Any]], offspring: int) -> list[Rung]:

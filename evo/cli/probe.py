@@ -6,10 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -69,14 +71,18 @@ class Place:
         EvaluationError: the problem's warm_up raised.
     """
 
-    def __init__(self, problem: Problem, seed: int, held: Mapping[str, bytes], needs: tuple[str, ...]) -> None:
+    def __init__(
+        self, problem: Problem, seed: int, folder: Path, held: Mapping[str, bytes], needs: tuple[str, ...]
+    ) -> None:
         self.problem = problem
+        self.folder = folder
+        """Where large artifacts lie."""
         self.held = dict(held)
-        """hash -> content of what was prepared"""
+        """hash -> content of what was prepared and is small"""
         self.needs = needs
         """Hashes of what an evaluation needs."""
         with contained("warm_up"):
-            self._bench = Bench(Kit(problem, problem.operators, seed))
+            self._bench = Bench(Kit(problem, problem.operators, seed, folder))
 
     def serve(self, requests: Requests) -> Outcomes:
         """Do the work as a worker does: what a candidate raises becomes its failure."""
@@ -148,9 +154,14 @@ def probe(problem: Problem, seed: int, patience: float = 10.0) -> Probe:
         EvaluationError: the problem's initial, warm_up or preparation raised.
         SpaceError: the problem gives no initial genomes and its space draws none.
     """
+    with tempfile.TemporaryDirectory(prefix="evo-") as folder:
+        return _probe(problem, seed, patience, Path(folder))
+
+
+def _probe(problem: Problem, seed: int, patience: float, folder: Path) -> Probe:
     genomes = candidates(problem, seed)
     started = time.perf_counter()
-    place = Place(problem, seed, {}, ())
+    place = Place(problem, seed, folder, {}, ())
     warm_up = time.perf_counter() - started
     started = time.perf_counter()
     made = place.prepare()
@@ -221,7 +232,7 @@ def ship(place: Place, genomes: Genomes, seed: int) -> str:
     blocked = unshippable(problem)
     if blocked:
         return blocked
-    load = cloudpickle.dumps((problem, genomes, seed, place.held, place.needs))
+    load = cloudpickle.dumps((problem, genomes, seed, place.folder, place.held, place.needs))
     child = subprocess.run([sys.executable, "-c", _CHILD, *sys.path], input=load, capture_output=True, check=False)
     if child.returncode:
         lines = child.stderr.decode(errors="replace").strip().splitlines()
@@ -253,6 +264,6 @@ def arrive() -> None:
     """In the child process: unpack, evaluate, and write the bits to standard output."""
     with os.fdopen(os.dup(1), "wb") as channel:
         os.dup2(2, 1)  # what the problem prints must not get into the answer
-        problem, genomes, seed, held, needs = pickle.load(sys.stdin.buffer)
-        outcomes = Place(problem, seed, held, needs).evaluate(genomes)
+        problem, genomes, seed, folder, held, needs = pickle.load(sys.stdin.buffer)
+        outcomes = Place(problem, seed, folder, held, needs).evaluate(genomes)
         channel.write(bits(problem, outcomes).tobytes())

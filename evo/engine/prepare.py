@@ -121,9 +121,9 @@ class Prepared(_Before):
         for part in own:
             for row in np.flatnonzero(part.status).tolist():
                 note = part.notes.get(row)
-                raise EvaluationError(
-                    f"the problem's preparation failed: {note.message if note else 'no reason given'}"
-                )
+                told = note.message if note and note.message else "no reason given"
+                reason = f"the problem's preparation failed: {told.splitlines()[0]}"
+                raise EvaluationError(reason) from EvaluationError(told)  # with the worker's traceback
         return super()._passed(results, own)
 
 

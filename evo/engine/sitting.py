@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from evo.json_text import read_json, write_json
 from evo.problem import Best
 from evo.records import Change, Results
 from evo.run import Run, load
+from evo.scratch import sweep
 from evo.store.plain import finite
 from evo.worker import Kit
 
@@ -66,6 +68,7 @@ class Sitting:
         workers = plan.crew.hire(plan.directory / "ray.log" if plan.directory else None)
         if plan.writer is not None and not workers.restartable:
             plan.writer.patience = SHARED_SECONDS
+        self._sweep()
         try:
             shapes = plan.crew.shapes(master.fidelities)
             workers.open(self._kit(), shapes)
@@ -84,6 +87,7 @@ class Sitting:
             raise
         finally:
             workers.close()
+            self._sweep()
             if begun or plan.before:
                 driver.write_totals(state, reason)
             else:
@@ -93,11 +97,20 @@ class Sitting:
             self._monitor.finish(self.run)
         return self.run
 
+    @property
+    def _artifacts(self) -> Path | None:
+        directory = self._plan.directory
+        return directory / ARTIFACTS if directory else None
+
+    def _sweep(self) -> None:
+        """No worker is at work: what is left of files that were being written belongs to those that died."""
+        if self._artifacts is not None:
+            sweep(self._artifacts)
+
     def _kit(self) -> Kit:
         master = self._plan.master
         operators = {**master.problem.operators, **master.algorithm.operators}
-        directory = self._plan.directory
-        return Kit(master.problem, operators, master.seed, directory / ARTIFACTS if directory else None)
+        return Kit(master.problem, operators, master.seed, self._artifacts)
 
     def _report(self, state: str, reason: str) -> None:
         """The problem's own closing figures, once the search itself is over."""

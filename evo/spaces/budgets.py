@@ -1,4 +1,4 @@
-"""One group of genes whose costs share a budget: which levels can occur, and how to come back to the budget exactly."""
+"""One group of genes whose costs share a budget: which levels can occur, and how to come back to the budget."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.errors import ConfigError
-from evo.spaces.sums import Draws, cheapest, completable, draw_about, reachable
+from evo.errors import ConfigError, SpaceError
+from evo.spaces.sums import Draws, cheapest, completable, draw_about, reachable, sums_within
 
-__all__ = ["Group"]
+__all__ = ["Budget", "Group"]
+
+Budget = int | tuple[int, int]
+"""What costs add up to: exactly so much, or anything from a lowest to a highest total, both included."""
 
 _FINEST = 1 << 31
 """The most genes times units of cost: the bits that deciding what can be met takes."""
@@ -23,39 +26,40 @@ _FIRST = 16
 
 
 class Group:
-    """The genes of one budget. Levels that occur in no choice of exactly this cost count as missing.
+    """The genes of one budget. Levels that occur in no choice that keeps it count as missing.
 
     Args:
         name: for errors; empty when all genes share one budget.
         genes: (m,) which of the space's genes they are.
         costs: (m, levels) whole numbers.
         legal: (m, levels) which levels there are; at least one for each gene.
-        budget: what the levels' costs must add up to.
+        budget: what the levels' costs must add up to, or the lowest and the highest that they may.
 
     Raises:
-        ConfigError: no choice costs exactly the budget (with the nearest that can be met), or the costs have too fine a
-            common unit.
+        ConfigError: no choice keeps the budget (with the nearest that can be met), or the costs have too fine a common
+            unit.
     """
 
     def __init__(
-        self, name: str, genes: NDArray[np.int64], costs: NDArray[np.int64], legal: NDArray[np.bool_], budget: int
+        self, name: str, genes: NDArray[np.int64], costs: NDArray[np.int64], legal: NDArray[np.bool_], budget: Budget
     ) -> None:
         self.name, self.genes, self.budget = name, genes, budget
         table, least, unit = _normal(costs, legal)
-        target, beside = divmod(budget - least, unit)
         width = int(table.max(axis=1).sum())
         if len(genes) * width > _FINEST:
             raise ConfigError(
                 f"Levels: {len(genes)} genes with costs from {least} to {least + width * unit} in units of {unit}"
                 f"{self.where} are too fine to meet a budget exactly; give the costs in coarser units"
             )
-        possible = completable(table, target) if not beside and target <= width else np.zeros_like(legal)
+        low, high = _window(budget, least, unit, width)
+        possible = completable(table, low, high) if low <= high else np.zeros_like(legal)
         if not possible.any():
-            raise ConfigError(self._unmet(table, least, unit))
+            raise ConfigError(f"Levels: {self._unmet(reachable(table), least, unit, budget)}")
         self.possible: NDArray[np.bool_] = possible
-        self.table, least, unit = _normal(costs, possible)
+        self.table, self._least, self._unit = _normal(costs, possible)
         """(m, levels) costs above each gene's cheapest level, in their common unit; -1 for levels that cannot occur."""
-        self.target = (budget - least) // unit
+        self.low, self.high = _window(budget, self._least, self._unit, int(self.table.max(axis=1).sum()))
+        """The lowest and the highest total in the table's terms; equal for an exact budget."""
         self._rank = np.cumsum(possible, axis=1)
 
     @property
@@ -64,64 +68,102 @@ class Group:
         return f" in group {self.name!r}" if self.name else ""
 
     @property
+    def budget_text(self) -> str:
+        """``7`` or ``5 to 7``."""
+        return _text(self.budget)
+
+    @property
     def rigid(self) -> bool:
-        """True when one single choice costs exactly the budget."""
+        """True when one single choice keeps the budget."""
         return bool((self.possible.sum(axis=1) == 1).all())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_draws"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_draws", "_sums")}
 
     @cached_property
     def _draws(self) -> Draws:
-        return Draws(self.table, self.target)
+        return Draws(self.table, self.low, self.high)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.int64]:
+        return sums_within(self.table, self.low, self.high)
+
+    @property
+    def totals(self) -> NDArray[np.int64]:
+        """(k,) what the choices that keep the budget cost, ascending; one number for an exact budget."""
+        return self._least + self._unit * self._sums
+
+    def beyond(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far totals in the table's terms lie above the budget, or below it (negative)."""
+        return np.maximum(total - self.high, 0) + np.minimum(total - self.low, 0)
 
     def met(self, levels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) which rows of levels (n, m) cost exactly the budget."""
+        """(n,) which rows of levels (n, m) keep the budget."""
         cost = self.table[np.arange(len(self.genes)), levels]
-        return np.asarray((cost >= 0).all(axis=1) & (cost.sum(axis=1) == self.target))
+        return np.asarray((cost >= 0).all(axis=1) & (self.beyond(cost.sum(axis=1)) == 0))
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(n, m) levels, every choice alike; in groups too large to count choices, nearly alike."""
-        if len(self.genes) * self.target <= _COUNTED:
-            return self._draws.draw(n, rng)
-        levels = draw_about(self.table, self.target, n, rng)
+        """(n, m) levels: every total alike, and of one total every choice; nearly so in groups too large to count."""
+        targets = np.full(n, self.low) if self.low == self.high else rng.choice(self._sums, n)
+        if len(self.genes) * self.high <= _COUNTED:
+            return self._draws.draw(targets, rng)
+        levels = np.empty((n, len(self.genes)), dtype=np.int64)
+        for target in np.unique(targets).tolist():
+            rows = targets == target
+            levels[rows] = draw_about(self.table, target, int(rows.sum()), rng)
         for row in levels:
             row[:] = self.repair(row)
         return levels
 
-    def cheapest(self, prices: NDArray[np.float64]) -> NDArray[np.int64]:
-        """(m,) the levels of the smallest total of prices (m, levels)."""
-        found = cheapest(self.table, prices, self.target)
-        assert found is not None
+    def cheapest(self, prices: NDArray[np.float64], budget: Budget | None = None) -> NDArray[np.int64]:
+        """(m,) the levels of the smallest total of prices (m, levels).
+
+        Args:
+            prices: finite numbers.
+            budget: a part of this group's own budget, which it is by default.
+
+        Raises:
+            SpaceError: no choice keeps both; names the nearest that can be met.
+        """
+        low, high = self.low, self.high
+        if budget is not None:
+            low, high = _window(budget, self._least, self._unit, high)
+            low = max(low, self.low)
+        found = cheapest(self.table, prices, low, high) if low <= high else None
+        if found is None:
+            assert budget is not None  # some choice meets the group's own
+            sums = reachable(self.table) & (((2 << (self.high - self.low)) - 1) << self.low)
+            raise SpaceError(f"Levels.cheapest: {self._unmet(sums, self._least, self._unit, budget)}")
         return found
 
     def repair(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Levels (m,) near the wanted ones whose costs add up to the budget; always the same ones.
+        """Levels (m,) near the wanted ones whose costs keep the budget; always the same ones.
 
-        The largest steps that do not overshoot are taken first, then a few genes make up for what is left. Among genes
-        that serve equally well, which are moved follows from all the wanted levels, so that no gene is preferred.
+        The largest steps that do not overshoot are taken first (in a range, that do not leave it on the other side),
+        then a few genes make up for what is left. Among genes that serve equally well, which are moved follows from all
+        the wanted levels, so that no gene is preferred.
         """
-        each = np.arange(len(self.genes))
+        each, width = np.arange(len(self.genes)), self.high - self.low
         origin = self._nearest[each, wanted]
         levels, order = origin.copy(), _shuffled(wanted)
-        while excess := int(self.table[each, levels].sum()) - self.target:
+        while excess := int(self.beyond(self.table[each, levels].sum())):
             following = self.neighbours[each, levels]
             change = self.table[each[:, None], following] - self.table[each, levels][:, None]
-            size = np.where((change * excess < 0) & (abs(change) <= abs(excess)), abs(change), 0)
+            size = np.where((change * excess < 0) & (abs(change) <= abs(excess) + width), abs(change), 0)
             largest = int(size.max())
             if not largest:
                 found = self.complete(levels, order, origin)
                 assert found is not None  # all genes are free in the end, and some choice meets the budget
                 return found
             able = (size == largest).any(axis=1)
-            moved = order[able[order]][: abs(excess) // largest]
+            moved = order[able[order]][: max(1, abs(excess) // largest)]
             levels[moved] = following[moved, (size[moved] == largest).argmax(axis=1)]
         return levels
 
     def complete(
         self, levels: NDArray[np.int64], free: NDArray[np.int64], origin: NDArray[np.int64], most: int | None = None
     ) -> NDArray[np.int64] | None:
-        """The levels (m,) with those of some free genes changed so that the costs add up to the budget.
+        """The levels (m,) with those of some free genes changed so that the costs keep the budget.
 
         The first 16 free genes are tried, then twice as many, and so on; of those tried, as few steps as possible are
         made away from the origin.
@@ -135,14 +177,14 @@ class Group:
         Returns:
             (m,) new levels, None when the free genes cannot make up for the difference.
         """
-        excess = int(self.table[np.arange(len(levels)), levels].sum()) - self.target
+        total = int(self.table[np.arange(len(levels)), levels].sum())
         for count in _doubling(_FIRST, len(free[:most])):
             part = free[:count]
-            missing = int(self.table[part, levels[part]].sum()) - excess
+            others = total - int(self.table[part, levels[part]].sum())
             steps: NDArray[np.float64] = abs(self._rank[part] - self._rank[part, origin[part]][:, None]).astype(
                 np.float64
             )
-            found = cheapest(self.table[part], steps, missing)
+            found = cheapest(self.table[part], steps, self.low - others, self.high - others)
             if found is not None:
                 completed = levels.copy()
                 completed[part] = found
@@ -169,20 +211,33 @@ class Group:
         far = np.where(self.possible[:, None, :], abs(level[:, None] - level[None, :]), len(level))
         return np.asarray(far.argmin(axis=2))
 
-    def _unmet(self, table: NDArray[np.int64], least: int, unit: int) -> str:
-        sums = reachable(table)
-        most, below, above = sums.bit_length() - 1, (self.budget - least) // unit, -((least - self.budget) // unit)
+    def _unmet(self, sums: int, least: int, unit: int, budget: Budget) -> str:
+        low, high = (budget, budget) if isinstance(budget, int) else budget
+        most, below, above = sums.bit_length() - 1, (low - least) // unit, -((least - high) // unit)
         near = []
-        if below >= 0:
-            lower = sums & ((2 << min(below, most)) - 1)
+        if below >= 0 and (lower := sums & ((2 << min(below, most)) - 1)):
             near.append(least + unit * (lower.bit_length() - 1))
         if above <= most:
             upper = sums >> max(above, 0)
             near.append(least + unit * (max(above, 0) + (upper & -upper).bit_length() - 1))
         return (
-            f"Levels: no choice of levels costs exactly {self.budget}{self.where}; "
+            f"no choice of levels costs {'exactly' if low == high else 'from'} {_text(budget)}{self.where}; "
             f"nearest that can be met: {' and '.join(map(str, near))}"
         )
+
+
+def _window(budget: Budget, least: int, unit: int, width: int) -> tuple[int, int]:
+    """The lowest and the highest total above the least, in units, from 0 to the width; none where the first is higher.
+
+    Exact budgets between two units or outside the width come out as none, too.
+    """
+    low, high = (budget, budget) if isinstance(budget, int) else budget
+    return max(0, -((least - low) // unit)), min(width, (high - least) // unit)
+
+
+def _text(budget: Budget) -> str:
+    low, high = (budget, budget) if isinstance(budget, int) else budget
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _normal(costs: NDArray[np.int64], legal: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int, int]:

@@ -1,4 +1,4 @@
-"""Levels under a budget: every gene takes one of its levels, and the costs add up to exactly the budget."""
+"""Levels under a budget: every gene takes one of its levels, and the costs add up to the budget or lie in its range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evo.errors import ConfigError, SpaceError
 from evo.records import Genomes
 from evo.space import ArraySpace
-from evo.spaces.budgets import Group
+from evo.spaces.budgets import Budget, Group
 from evo.spaces.integers import nearest_integers
 
 if TYPE_CHECKING:
@@ -20,28 +20,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Levels"]
 
+Total = int | Sequence[int]
+"""A budget as it is given: a whole number, or two."""
+
 
 class Levels(ArraySpace):
-    """Vectors of levels of exactly one cost: which layers a model keeps, how many bits each of its weights gets.
+    """Vectors of levels of a given cost: which layers a model keeps, how many bits each of its weights gets.
 
     Gene g takes one of the levels 0, 1, ..., each at a cost of its own; in every genome the costs of each group's genes
-    add up to the group's budget, neither more nor less. Levels that occur in no such genome are never drawn.
+    add up to the group's budget, neither more nor less, or to anything in its range. Levels that occur in no such
+    genome are never drawn.
 
     Args:
         costs: per gene, the whole-numbered cost of each of its levels; in any order, of either sign.
-        budget: what the costs add up to; with several groups, of each group by name.
+        budget: what the costs add up to, or the lowest and the highest total that they may, (low, high); with several
+            groups, of each group by name.
         groups: per gene, the name of the group that it belongs to; None for one budget over all genes.
         legal: per gene and level, whether the level may be taken; None for all.
 
     Raises:
-        ConfigError: arguments of different length, a gene without a level, a group without a budget, a budget that no
-            choice of levels meets (with the nearest that can be met), costs that have too fine a common unit.
+        ConfigError: arguments of different length, a gene without a level, a group without a budget, an empty range, a
+            budget that no choice of levels meets (with the nearest that can be met), costs that have too fine a common
+            unit.
 
     Example:
-        Two of four layers are dropped:
+        Two of four layers are dropped, or one to three:
 
         >>> Levels([[0, 1]] * 4, budget=2).stack([[0, 1, 1, 0]])
         array([[0, 1, 1, 0]])
+        >>> Levels([[0, 1]] * 4, budget=(1, 3)).stack([[0, 1, 0, 0]])
+        array([[0, 1, 0, 0]])
     """
 
     dtype = np.dtype("<i8")
@@ -49,7 +57,7 @@ class Levels(ArraySpace):
     def __init__(
         self,
         costs: Sequence[Sequence[int]],
-        budget: int | Mapping[str, int],
+        budget: Total | Mapping[str, Total],
         *,
         groups: Sequence[str] | None = None,
         legal: Sequence[Sequence[bool]] | None = None,
@@ -57,17 +65,16 @@ class Levels(ArraySpace):
         self.costs, self.legal = _tables(costs, legal)
         """(n, levels) what each level costs, and which ones there are; genes of fewer levels are filled up."""
         self.shape = (len(self.costs),)
-        names = _names(groups, budget, len(self.costs))
+        names, budgets = _budgets(groups, budget, len(self.costs))
         self.groups: Mapping[str, Group] = {}
         """By name, in the order in which genes name them."""
         for name in dict.fromkeys(names):
             genes = np.flatnonzero([other == name for other in names])
-            own = budget[name] if isinstance(budget, Mapping) else budget
-            self.groups[name] = Group(name, genes, self.costs[genes], self.legal[genes], own)
+            self.groups[name] = Group(name, genes, self.costs[genes], self.legal[genes], budgets[name])
 
     def __repr__(self) -> str:
         each = self.groups.items()
-        budgets = ", ".join(f"{name}={group.budget}" if name else str(group.budget) for name, group in each)
+        budgets = ", ".join(f"{name}={group.budget_text}" if name else group.budget_text for name, group in each)
         return f"Levels({self.shape[0]} genes, budget {budgets})"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -86,7 +93,11 @@ class Levels(ArraySpace):
         return Switches(list(self.groups.values()), self.shape[0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Genomes:
-        """Uniform over all genomes; nearly so where there are too many to count (some thousands of genes)."""
+        """Uniform over all genomes; nearly so where there are too many to count (some thousands of genes).
+
+        Where a budget is a range, first a total is drawn, uniform over those that can be met, then a genome uniform
+        over those of this total: most genomes have totals in the middle of a range, and the ends matter as much.
+        """
         genomes = self.empty(n)
         for group in self.groups.values():
             genomes[:, group.genes] = group.draw(n, rng)
@@ -108,17 +119,17 @@ class Levels(ArraySpace):
         """See `Space.check`; a row that misses a budget is named with its group, its cost and the budget."""
         batch = super().check(genomes)
         totals, groups = self.totals(batch), list(self.groups.values())
-        missed = totals != [group.budget for group in groups]
+        missed = ~np.stack([group.met(batch[:, group.genes]) for group in groups], axis=1)
         if missed.any():
             row, column = np.argwhere(missed)[0].tolist()
             group = groups[column]
             raise SpaceError(
-                f"genomes: row {row} costs {totals[row, column]}{group.where}, but its budget is {group.budget}"
+                f"genomes: row {row} costs {totals[row, column]}{group.where}, but its budget is {group.budget_text}"
             )
         return batch
 
     def repair(self, genomes: Genomes) -> Genomes:
-        """Levels near the given numbers that meet every budget exactly; rows that do so already stay as they are.
+        """Levels near the given numbers that keep every budget; rows that do so already stay as they are.
 
         Which of many equally near genomes it is follows from the row alone. In place where the numbers are whole.
         """
@@ -129,15 +140,29 @@ class Levels(ArraySpace):
                 levels[row, group.genes] = group.repair(own[row])
         return levels
 
-    def cheapest(self, prices: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.int64]:
+    def cheapest(
+        self,
+        prices: Sequence[Sequence[float] | NDArray[np.float64]] | NDArray[np.float64],
+        budget: Total | Mapping[str, Total] | None = None,
+    ) -> NDArray[np.int64]:
         """The genome (n,) whose prices add up to the least, exactly, by dynamic programming.
 
         Args:
             prices: per gene and level, finite numbers of either sign; those of levels that there are not do not count.
+            budget: a total within the range, or a narrower range, for each group by name where the budget is a mapping;
+                by default the budget itself.
 
         Raises:
-            SpaceError: not one finite price for each level of each gene.
+            SpaceError: not one finite price for each level of each gene, or no genome of this total (with the nearest
+                that can be met).
+            ConfigError: no budget for each group.
         """
+        wanted: Mapping[str, Budget | None] = dict.fromkeys(self.groups)
+        if budget is not None:
+            each = budget if isinstance(budget, Mapping) else {"": budget}
+            if each.keys() != self.groups.keys():
+                raise ConfigError(f"Levels.cheapest: expected a budget for each group by name, got {budget!r}")
+            wanted = {name: _budget(own) for name, own in each.items()}
         rows = [np.asarray(row, dtype=np.float64) for row in prices]
         widths = self.legal.shape[1] - self.legal[:, ::-1].argmax(axis=1)
         fits = len(rows) == len(widths) and all(
@@ -152,24 +177,33 @@ class Levels(ArraySpace):
             raise SpaceError("Levels.cheapest: expected finite prices")
         genome = np.empty(self.shape, dtype=np.int64)
         for group in self.groups.values():
-            genome[group.genes] = group.cheapest(known[group.genes])
+            genome[group.genes] = group.cheapest(known[group.genes], wanted[group.name])
         return genome
 
 
-def _names(groups: Sequence[str] | None, budget: int | Mapping[str, int], n: int) -> Sequence[str]:
-    """The name of each gene's group, empty when there is one budget for all."""
+def _budgets(
+    groups: Sequence[str] | None, budget: Total | Mapping[str, Total], n: int
+) -> tuple[Sequence[str], Mapping[str, Budget]]:
+    """The name of each gene's group, empty when there is one budget for all; the budget of each group."""
     if not isinstance(budget, Mapping):
         if groups is not None:
             raise ConfigError(f"Levels: expected a budget for each group by name, got {budget!r}")
-        groups = [""] * n
-    elif groups is None or len(groups) != n:
+        return [""] * n, {"": _budget(budget)}
+    if groups is None or len(groups) != n:
         raise ConfigError(f"Levels: expected the name of a group for each of {n} genes, got {groups!r:.80}")
-    elif unlike := sorted(set(groups) ^ set(budget)):
+    if unlike := sorted(set(groups) ^ set(budget)):
         raise ConfigError(f"Levels: expected a budget for every group and genes in every group, but not for {unlike}")
-    for own in budget.values() if isinstance(budget, Mapping) else [budget]:
-        if not isinstance(own, int | np.integer) or isinstance(own, bool):
-            raise ConfigError(f"Levels: expected a whole number as budget, got {own!r}")
-    return groups
+    return groups, {name: _budget(own) for name, own in budget.items()}
+
+
+def _budget(given: Total) -> Budget:
+    ends: Sequence[Any] = given if isinstance(given, Sequence) else [given, given]
+    if len(ends) != 2 or any(not isinstance(end, int | np.integer) or isinstance(end, bool) for end in ends):
+        raise ConfigError(f"Levels: expected a whole number as budget, or two of them (low, high), got {given!r}")
+    low, high = map(int, ends)
+    if low > high:
+        raise ConfigError(f"Levels: expected a budget from low to high, got the empty range {low} to {high}")
+    return low if low == high else (low, high)
 
 
 def _tables(

@@ -1,4 +1,4 @@
-"""Sums that come out exactly: one level for each of m genes, so that the costs of the levels add up to a target.
+"""Sums that come out right: one level for each of m genes, so that their costs add up to a target or lie in a range.
 
 A table holds what the levels cost, (m, levels) whole numbers from 0 up; -1 where a gene lacks a level. The work is
 proportional to m times the target, so tables hold costs in their largest common unit. Sets of sums are held as the bits
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "cheapest", "completable", "draw_about", "reachable"]
+__all__ = ["Draws", "cheapest", "completable", "draw_about", "reachable", "sums_within"]
 
 Table = NDArray[np.int64]
 
@@ -22,11 +22,18 @@ def reachable(table: Table) -> int:
     return _prefixes(table)[-1]
 
 
-def completable(table: Table, target: int) -> NDArray[np.bool_]:
-    """(m, levels) which levels occur in at least one choice that adds up to the target; none where there is none."""
+def sums_within(table: Table, low: int, high: int) -> NDArray[np.int64]:
+    """(k,) the sums from low >= 0 to high that some choice of levels adds up to, ascending."""
+    sums = (reachable(table) >> low) & ((2 << (high - low)) - 1)
+    bits = np.frombuffer(sums.to_bytes(sums.bit_length() // 8 + 1, "little"), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(bits, bitorder="little")) + low
+
+
+def completable(table: Table, low: int, high: int) -> NDArray[np.bool_]:
+    """(m, levels) which levels occur in some choice that adds up to low >= 0 to high; none where there is none."""
     before = _prefixes(table)
     found = np.zeros(table.shape, dtype=bool)
-    after = 1 << target if target >= 0 else 0  # the sums of the genes before that those from here on can complete
+    after = ((2 << (high - low)) - 1) << low  # the sums of the genes before that those from here on can complete
     for gene in reversed(range(len(table))):
         rest = 0
         for level, cost in _levels(table[gene]):
@@ -37,67 +44,68 @@ def completable(table: Table, target: int) -> NDArray[np.bool_]:
     return found
 
 
-def cheapest(table: Table, prices: NDArray[np.float64], target: int) -> NDArray[np.int64] | None:
-    """The choice of levels that adds up to the target at the smallest total price, by dynamic programming.
+def cheapest(table: Table, prices: NDArray[np.float64], low: int, high: int) -> NDArray[np.int64] | None:
+    """The choice of levels that adds up to low to high at the smallest total price, by dynamic programming.
 
-    Of equal prices the lower level of the later gene counts.
+    Of equal prices the smaller sum counts, then the lower level of the later gene.
 
     Args:
         table: (m, levels) costs.
         prices: (m, levels) finite, of either sign.
-        target: what the costs must add up to.
+        low, high: what the costs must add up to, both included.
 
     Returns:
-        (m,) levels; None when no choice adds up to the target.
+        (m,) levels; None when no choice adds up to that.
     """
-    low, high = _windows(table, target)
-    if low is None or high is None:
+    least, most = _windows(table, low, high)
+    if least is None or most is None:
         return None
-    best = np.zeros(1)  # by the sum so far, from low[gene] to high[gene]
+    best = np.zeros(1)  # by the sum so far, from least[gene] to most[gene]
     choices = []
     for gene, row in enumerate(table):
-        first, last = low[gene + 1], high[gene + 1]
+        first, last = least[gene + 1], most[gene + 1]
         found = np.full(last - first + 1, np.inf)
         choice = np.full(last - first + 1, -1, dtype=np.int16)
         for level, cost in _levels(row):
-            start, stop = max(low[gene], first - cost), min(high[gene], last - cost) + 1
+            start, stop = max(least[gene], first - cost), min(most[gene], last - cost) + 1
             if start >= stop:
                 continue
-            price = best[start - low[gene] : stop - low[gene]] + prices[gene, level]
+            price = best[start - least[gene] : stop - least[gene]] + prices[gene, level]
             here = slice(start + cost - first, stop + cost - first)
             better = price < found[here]
             np.copyto(found[here], price, where=better)
             np.copyto(choice[here], level, where=better)
         best = found
         choices.append(choice)
-    if not np.isfinite(best[0]):
+    place = int(best.argmin())
+    if not np.isfinite(best[place]):
         return None
-    levels, left = np.empty(len(table), dtype=np.int64), target
+    levels, left = np.empty(len(table), dtype=np.int64), least[-1] + place
     for gene in reversed(range(len(table))):
-        levels[gene] = choices[gene][left - low[gene + 1]]
+        levels[gene] = choices[gene][left - least[gene + 1]]
         left -= int(table[gene, levels[gene]])
     return levels
 
 
 class Draws:
-    """Draws choices that add up to the target, each of them with the same probability, by counting.
+    """Draws choices that add up to a target, each of them with the same probability, by counting.
 
     For every gene and sum left over it holds the logarithm of the number of ways in which the later genes add up to it.
 
     Args:
         table: (m, levels) costs.
-        target: what they must add up to; some choice must.
+        low, high: what targets lie in, both included.
     """
 
-    def __init__(self, table: Table, target: int) -> None:
+    def __init__(self, table: Table, low: int, high: int) -> None:
         total = [0, *np.cumsum(table.max(axis=1)[::-1]).tolist()][::-1]
         spent = [0, *np.cumsum(table.max(axis=1)).tolist()]
-        self._table, self._target = table, target
-        self._low = [max(0, target - most) for most in spent]  # what can be left over, lowest first
+        self._table = table
+        self._low = [max(0, low - most) for most in spent]  # what can be left over, lowest first
         self._ways = [np.zeros(1)] * (len(table) + 1)
         for gene in reversed(range(len(table))):
             later, offset = self._ways[gene + 1], self._low[gene + 1]
-            first, last = self._low[gene], min(target, total[gene])
+            first, last = self._low[gene], min(high, total[gene])
             ways = np.full(last - first + 1, -np.inf)
             for _, cost in _levels(table[gene]):
                 start, stop = max(first, offset + cost), min(last, offset + len(later) - 1 + cost) + 1
@@ -106,15 +114,10 @@ class Draws:
                     ways[here] = np.logaddexp(ways[here], later[there])
             self._ways[gene] = ways
 
-    @property
-    def log_count(self) -> float:
-        """The natural logarithm of the number of choices."""
-        return float(self._ways[0][self._target - self._low[0]])
-
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(n, m) levels."""
+    def draw(self, targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """(n, m) levels whose costs add up to the targets (n,), to each of which some choice must."""
+        n, left = len(targets), targets
         levels = np.empty((n, len(self._table)), dtype=np.int64)
-        left = np.full(n, self._target)
         for gene, row in enumerate(self._table):
             ways, after = self._ways[gene + 1], left[:, None] - row
             place = after - self._low[gene + 1]
@@ -172,11 +175,9 @@ def _prefixes(table: Table) -> Sequence[int]:
     return sums
 
 
-def _windows(table: Table, target: int) -> tuple[list[int], list[int]] | tuple[None, None]:
+def _windows(table: Table, low: int, high: int) -> tuple[list[int], list[int]] | tuple[None, None]:
     """The smallest and largest sums of the first 0, 1, ..., m genes worth looking at; None when none are."""
-    if not len(table):
-        return ([0], [0]) if target == 0 else (None, None)
-    upto = [0, *np.cumsum(table.max(axis=1)).tolist()]
-    if not 0 <= target <= upto[-1]:
+    upto = [0, *np.cumsum(table.max(axis=1)).tolist()] if len(table) else [0]
+    if high < 0 or low > upto[-1]:
         return None, None
-    return [max(0, target - (upto[-1] - most)) for most in upto], [min(target, most) for most in upto]
+    return [max(0, low - (upto[-1] - most)) for most in upto], [min(high, most) for most in upto]

@@ -1,4 +1,4 @@
-"""Moves that keep budgets: raise a level here, lower one there, by the same cost."""
+"""Moves that keep budgets: raise a level here, lower one there, by the same cost; within a range, one step alone."""
 
 from __future__ import annotations
 
@@ -51,21 +51,45 @@ class Switches:
         self.uneven = len(set(paying.tolist())) < len(paying)
         """Whether steps differ in cost within a group, so that there is something to trade."""
 
-    def move(self, genome: NDArray[np.int64], rng: np.random.Generator, trades: float = 0.0) -> None:
+        self.ranges = any(group.low < group.high for group in groups)
+        """Whether a budget is a range, so that a step may stand alone."""
+        self._change_of = change
+
+    def move(
+        self, genome: NDArray[np.int64], rng: np.random.Generator, trades: float = 0.0, steps: float = 0.0
+    ) -> None:
         """Make one move, in place: another genome, every budget kept.
 
         Args:
             genome: (size,) that meets its budgets.
             rng: chooses the move.
             trades: how often a trade is tried before a pair, where steps differ in cost.
+            steps: how often a step alone is tried before both, where a budget is a range.
 
         Raises:
             SpaceError: the budgets leave one genome only.
         """
+        if self.ranges and steps and rng.random() < steps and self._step(genome, rng):
+            return
         if self.uneven and trades and rng.random() < trades and self._trade(genome, rng):
             return
         if not self._pair(genome, rng):
             self._any(genome, rng)
+
+    def _step(self, genome: NDArray[np.int64], rng: np.random.Generator) -> bool:
+        """A step drawn among those after which its group keeps its range; False without any."""
+        level = genome[self._genes]
+        allowed = self._kind[self._genes, level] != 0
+        for number, group in enumerate(self._groups):
+            own = self._group == number
+            total = int(group.table[np.arange(len(group.genes)), genome[group.genes]].sum())
+            allowed[own] &= group.beyond(total + self._change_of[self._genes, level][own]) == 0
+        ends = np.flatnonzero(allowed)
+        if not len(ends):
+            return False
+        gene, way = divmod(int(ends[rng.integers(len(ends))]), 2)
+        genome[gene] = self._next[gene, genome[gene], way]
+        return True
 
     def _pair(self, genome: NDArray[np.int64], rng: np.random.Generator) -> bool:
         """A step drawn among those that another gene's step cancels, and one of these; False without any."""

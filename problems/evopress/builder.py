@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -18,9 +17,10 @@ from evo.evaluator import Work
 from evo.operator import Births, Operator
 from evo.records import Genomes
 from evo.space import Space
-from problems.evopress.counts import zero_counts
+from problems.evopress.counts import Share, zero_counts
 from problems.evopress.database import LayerLevels, write_block
 from problems.evopress.inputs import gram_matrices
+from problems.evopress.lending import borrowed
 from problems.evopress.model import Compressible
 from problems.evopress.pruning import DAMPING, METHODS, output_error, prune
 
@@ -39,9 +39,9 @@ class BuildLevels(Operator):
         model: path or id, loaded on the worker as ``Compressible.load`` does; or a model, for use in one process.
         tokens: (sequences, length) calibration tokens.
         method: ``obs``, ``wanda`` or ``magnitude``, as in `problems.evopress.pruning`.
-        sparsity: share of zeros at the uniform level.
+        sparsity: share of zeros at the uniform level, or the lowest and the highest of a range.
         step: zeros between neighbouring levels, the same for all layers.
-        most: levels on either side of the uniform one.
+        most: levels on either side of it.
         damping: of ``obs``.
         by_row: of ``wanda``.
         device: where the model runs and the weights are pruned.
@@ -64,7 +64,7 @@ class BuildLevels(Operator):
         tokens: NDArray[Any],
         method: str = "obs",
         *,
-        sparsity: float,
+        sparsity: Share,
         step: int,
         most: int = 6,
         damping: float = DAMPING,
@@ -89,11 +89,11 @@ class BuildLevels(Operator):
         self.damping, self.by_row = damping, by_row
         self.device, self.dtype, self.trust, self.store = device, dtype, trust, store
         self.batch, self.memory, self.threads = batch, memory, threads
-        self._loaded = model if isinstance(model, Compressible) else None
+        self._loaded: Compressible | None = None
         self._grams: dict[str, Tensor] = {}
 
     def warm_up(self) -> None:
-        """Load the model."""
+        """Take the evaluator's model, or load it."""
         self._compressible()
 
     def make(self, parents: Genomes, args: Mapping[str, Any], space: Space, work: Work) -> Births:
@@ -103,12 +103,25 @@ class BuildLevels(Operator):
             ConfigError: no such block.
             EvaluationError: weights or inputs that are not finite; names the layer.
         """
-        content, levels = self.build(int(args["block"]))
-        counters = {"levels": levels, "level_bytes": len(content)}
-        return Births(space.empty(0), counters=counters, artifacts={f"levels/{int(args['block'])}": content})
+        block, path = int(args["block"]), work.scratch / "levels"
+        with path.open("wb") as file:
+            levels = self.build(block, file)
+        counters = {"levels": levels, "level_bytes": path.stat().st_size}
+        return Births(space.empty(0), counters=counters, artifacts={f"levels/{block}": path})
 
-    def build(self, block: int) -> tuple[bytes, int]:
-        """The file of one block as `problems.evopress.database` reads it, and how many levels it holds."""
+    def build(self, block: int, file: BinaryIO) -> int:
+        """Write one block's file as `problems.evopress.database` reads it, one weight in memory at a time.
+
+        Args:
+            block: which.
+            file: empty, open for writing bytes.
+
+        Returns:
+            How many levels it holds.
+
+        Raises:
+            ConfigError, EvaluationError: as `make`.
+        """
         with _threads(self.threads):
             model = self._compressible()
             grams = self._inputs(model, block)
@@ -118,7 +131,6 @@ class BuildLevels(Operator):
             dtype = _STORED[self.store] if self.store else next(iter(weights.values())).dtype
             weights = {name: weight.to(dtype) for name, weight in weights.items()}
             layers = [self._levels_of(layer.name, layer.shape) for layer in mine]
-            file = io.BytesIO()
             write_block(
                 file,
                 block,
@@ -127,7 +139,7 @@ class BuildLevels(Operator):
                 dtype=dtype,
                 digest=self._digest(layers, weights, grams),
             )
-            return file.getvalue(), sum(len(layer.zeros) for layer in layers)
+            return sum(len(layer.zeros) for layer in layers)
 
     def _levels_of(self, name: str, shape: tuple[int, int]) -> LayerLevels:
         counts = zero_counts(shape[0] * shape[1], self.sparsity, self.step, self.most)
@@ -149,7 +161,7 @@ class BuildLevels(Operator):
         if not names or names[0] not in self._grams:
             self._grams = {}
             self._grams = gram_matrices(model, self.tokens, self._together(model, block), batch=self.batch)
-        return {name: self._grams[name] for name in names}
+        return {name: self._grams.pop(name) for name in names}  # what has been used is not held any longer
 
     def _together(self, model: Compressible, block: int) -> list[int]:
         """The blocks from this one on whose Gram matrices fit into memory, at least this one."""
@@ -170,14 +182,17 @@ class BuildLevels(Operator):
         return digest.hexdigest()
 
     def _compressible(self) -> Compressible:
-        if self._loaded is None:
-            assert isinstance(self.model, str)
-            self._loaded = Compressible.load(self.model, self.device, self.dtype, self.trust)
-        return self._loaded
+        if isinstance(self.model, Compressible):
+            return self.model
+        loading = self.model, self.device, self.dtype, self.trust
+        found = borrowed(*loading) or self._loaded
+        if found is None:
+            found = self._loaded = Compressible.load(*loading)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what a worker loads for itself."""
-        return {**self.__dict__, "_loaded": None if isinstance(self.model, str) else self._loaded, "_grams": {}}
+        return {**self.__dict__, "_loaded": None, "_grams": {}}
 
 
 _STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}

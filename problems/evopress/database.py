@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from evo.errors import ConfigError, RunError
 
-__all__ = ["Database", "LayerLevels", "Level", "save_block", "write_block"]
+__all__ = ["Database", "LayerLevels", "Level", "write_block"]
 
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -103,19 +102,6 @@ def write_block(
             file.write(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
             errors.append(error)
         file.write(np.array(errors, dtype="<f8").tobytes())
-
-
-def save_block(path: Path, *args: Any, **kwargs: Any) -> None:
-    """`write_block` into a file that appears at `path` when it is complete and on the disk."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            write_block(file, *args, **kwargs)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class Database:

@@ -15,6 +15,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ TOP = 512
 """How many probabilities are kept where nothing else is asked for: as good as all of them (EvoPress's README)."""
 
 CHUNK = 2048
-"""Tokens that a model reads at a time."""
+"""Tokens that a model reads at a time: fewer leave more of the time to calls."""
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ def log_probabilities(logits: Tensor) -> Tensor:
         NotFinite: a logit is infinite or not a number.
     """
     logs = torch.log_softmax(logits.float(), dim=-1)
-    if not bool(torch.isfinite(logs).all()):
+    # One sum is quicker than looking at each; only where it overflowed does it tell nothing.
+    if not math.isfinite(logs.sum().item()) and not bool(torch.isfinite(logs).all()):
         raise NotFinite("the logits are not finite: these weights make the model overflow or divide by zero")
     return logs
 
@@ -98,8 +100,16 @@ class Part:
         """
         logs = logs[:, :-1]
         if self.tail is None or self.index is None:
-            return _summed(self.top, logs)
-        return _summed(self.top, logs.gather(-1, self.index)) + _term(self.tail, _tail(logs, self.index))
+            return self._over_top(logs)
+        return self._over_top(logs.gather(-1, self.index)) + _term(self.tail, _tail(logs, self.index))
+
+    def _over_top(self, logs: Tensor) -> Tensor:
+        return ((self.top - logs).mul_(self.shares)).sum(dim=-1)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """(b, t - 1, K) the largest probabilities themselves."""
+        return self.top.exp()
 
 
 class Reference:
@@ -206,10 +216,6 @@ def _record(length: int, top: int, vocabulary: int) -> np.dtype[np.void]:
 def _tail(logs: Tensor, index: Tensor) -> Tensor:
     """Logarithm of the probability of everything but the tokens in ``index``; 1 - sum would cancel."""
     return logs.scatter(-1, index, -math.inf).logsumexp(dim=-1)
-
-
-def _summed(dense: Tensor, other: Tensor) -> Tensor:
-    return _term(dense, other).sum(dim=-1)
 
 
 def _term(dense: Tensor, other: Tensor) -> Tensor:

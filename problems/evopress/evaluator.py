@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.errors import EvaluationError
-from evo.evaluator import Evaluations, Evaluator, Fidelity, Work
+from evo.errors import ConfigError, EvaluationError
+from evo.evaluator import Evaluations, Evaluator, Fidelity, Resources, Work
 from evo.records import Genomes
 from problems.evopress.database import Database
 from problems.evopress.divergence import NotFinite, Reference
-from problems.evopress.genes import Depth, Sparsity
-from problems.evopress.model import Compressible
+from problems.evopress.genes import Depth, Sparsity, measured
+from problems.evopress.lending import lent
 from problems.evopress.prefix import Prefix
 from problems.evopress.scoring import score_many
 from problems.evopress.tokens import Minibatch
@@ -33,6 +33,7 @@ class Divergence(Evaluator):
         model: path or id.
         genes: what a genome means.
         full: tokens at the fidelity that is reported.
+        available: calibration tokens, the most that a rung can ask for.
         device, dtype, trust: as `Compressible.load`.
         threads: of the arithmetic; the last bits may depend on it.
     """
@@ -42,31 +43,49 @@ class Divergence(Evaluator):
         model: str,
         genes: Sparsity | Depth,
         full: int,
+        available: int,
         *,
         device: str = "cpu",
         dtype: str = "float32",
         trust: bool = False,
         threads: int = 1,
     ) -> None:
-        self.model, self.genes, self.full = model, genes, full
+        self.model, self.genes, self.full, self.available = model, genes, full, available
         self.device, self.dtype, self.trust, self.threads = device, dtype, trust, threads
         self._opened: tuple[tuple[str, ...], Reference, Database | None] | None = None
 
     @property
     def fidelities(self) -> Mapping[str, Fidelity]:
-        """A rung on any minibatch, and the whole."""
-        return {"rung": Fidelity(), "full": Fidelity()}
+        """A rung on any minibatch, and the whole; on a GPU, where the device is one."""
+        either = Fidelity(Resources(gpus=float(self.device.startswith("cuda"))))  # Ray hides GPUs that nobody asked for
+        return {"rung": either, "full": either}
+
+    def check(self, fidelity: str, params: Mapping[str, Any]) -> None:
+        """A rung has ``tokens``, as many as there are at most, and nothing else; ``full`` has no parameters.
+
+        Raises:
+            ConfigError: as `Evaluator.check`.
+        """
+        for name in params:
+            if (fidelity, name) != ("rung", "tokens"):
+                raise ConfigError(f"{name}: unknown; a rung has survivors, fidelity, reserve and tokens")
+        tokens = params.get("tokens")
+        if fidelity == "rung" and (type(tokens) is not int or not 2 <= tokens <= self.available):
+            raise ConfigError(
+                f"tokens: expected a whole number from 2 to {self.available} (calibration_tokens in whole rows), "
+                f"got {tokens!r}; ask for fewer, or raise problem.calibration_tokens"
+            )
 
     def version(self) -> str:
         """See `Evaluator.version`: what weights and text are measured is in the artifacts that it needs."""
         return f"evopress-1:{self.model}:{self.genes}:{self.full}:{self.dtype}"
 
     def warm_up(self) -> None:
-        """Load the model."""
+        """Load the model, and lend it to the operators of this worker."""
         import torch
 
         torch.set_num_threads(self.threads)
-        self._model = Compressible.load(self.model, self.device, self.dtype, self.trust)
+        self._model = lent(self.model, self.device, self.dtype, self.trust)
         self._prefix = Prefix(self._model)
 
     def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:
@@ -87,7 +106,8 @@ class Divergence(Evaluator):
                     failures[row] = str(score)
                 else:
                     values[row, 0], surprise[row] = score.kl, score.nll
-        return Evaluations(values, metrics={"nll": surprise}, failures=failures, costs=costs)
+        sizes = measured(self.genes, genomes)
+        return Evaluations(values, sizes, metrics={"nll": surprise}, failures=failures, costs=costs)
 
     def _minibatch(self, reference: Reference, work: Work, row: int) -> Minibatch:
         if work.fidelity == "rung":

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evo.errors import RunError
-from problems.evopress.report import contestants, database_of
+from problems.evopress.contestants import contestants
+from problems.evopress.database import Database
+from problems.evopress.outline import quiet
+from problems.evopress.report import database_of
 
 if TYPE_CHECKING:
     from problems.evopress.problem import EvoPress
@@ -17,7 +21,7 @@ __all__ = ["write_checkpoint"]
 
 
 def write_checkpoint(problem: EvoPress, run: Any, path: Path) -> None:
-    """Write the winner into a folder.
+    """Write the winner into a folder; of a range, the winners at the sizes that are reported, each into one of its own.
 
     Sub-blocks that are left out are not removed from the architecture: the weights by which they write into the
     residual stream are zero, so that any software that loads the architecture runs the compressed model.
@@ -26,16 +30,29 @@ def write_checkpoint(problem: EvoPress, run: Any, path: Path) -> None:
         RunError: the run has no winner yet.
     """
     database = database_of(problem, run)
-    genomes = contestants(problem, run.best, run, database)
-    if "evo" not in genomes:
+    contests = contestants(problem, run.best, run, database)
+    if not contests[0].winner:
         raise RunError("this run has measured nothing yet: there is no winner to export")
+    table = run.summary.get("front" if problem.measures else "held_out", [])
+    for number, contest in enumerate(contests):
+        folder, rows = path, table
+        if problem.measures:
+            name, share = problem.measures[0].name, problem.genes.share(contest.size)
+            folder, rows = path / f"{name}-{share:.4g}", table[number : number + 1]
+        _write(problem, run, contest.genomes[contest.winner], database, folder, rows)
+
+
+def _write(
+    problem: EvoPress, run: Any, genome: Any, database: Database | None, path: Path, table: Sequence[Mapping[str, Any]]
+) -> None:
     model = problem.dense
     model.restore()
-    problem.genes.putter(model, database, genomes["evo"])()
+    problem.genes.putter(model, database, genome)()
     if problem.method == "depth":
-        _silence(model, genomes["evo"], problem)
+        _silence(model, genome, problem)
     path.mkdir(parents=True, exist_ok=True)
-    model.model.save_pretrained(path)
+    with quiet():
+        model.model.save_pretrained(path)
     source = Path(problem.path)
     if source.is_dir():
         for file in source.iterdir():
@@ -45,9 +62,9 @@ def write_checkpoint(problem: EvoPress, run: Any, path: Path) -> None:
                 "special_tokens_map.json",
             ):
                 shutil.copy(file, path / file.name)
-    levels = {"method": problem.method, "levels": genomes["evo"].tolist(), "genes": _names(problem)}
+    levels = {"method": problem.method, "levels": genome.tolist(), "genes": _names(problem)}
     (path / "levels.json").write_text(json.dumps(levels, indent=1), encoding="utf-8")
-    (path / "README.md").write_text(_card(problem, run, genomes["evo"]), encoding="utf-8")
+    (path / "README.md").write_text(_card(problem, run, genome, table), encoding="utf-8")
     problem.__dict__.pop("dense")  # its weights may have been changed for good
 
 
@@ -69,8 +86,7 @@ def _names(problem: EvoPress) -> list[Any]:
     return [list(map(str, gene)) if isinstance(gene, tuple) else str(gene) for gene in problem.genes.genes]
 
 
-def _card(problem: EvoPress, run: Any, genome: Any) -> str:
-    rows = run.summary.get("held_out", [])
+def _card(problem: EvoPress, run: Any, genome: Any, rows: Sequence[Mapping[str, Any]]) -> str:
     table = "\n".join(f"| {' | '.join(str(value) for value in row.values())} |" for row in rows)
     head = f"| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}\n" if rows else ""
     return (

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from evo.errors import ConfigError
+from problems.evopress.faster import hasten
 from problems.evopress.structure import Kind, SubBlock, is_matrix
 
 __all__ = ["Gate", "Gates", "Seen"]
@@ -69,6 +70,7 @@ class Gates:
 
     def __init__(self, blocks: nn.ModuleList, sub_blocks: Sequence[SubBlock], probe: Callable[[], object]) -> None:
         self._probe = probe
+        hasten(blocks)
         self._blocks = [Gate(block, "hidden") for block in blocks]
         self._parts = [(part, Gate(part.module, "zeros")) for part in sub_blocks]
         self._bare = {i for i, block in enumerate(blocks) if any(map(is_matrix, block.children()))}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import ConfigError
+from evo.problem import Measure
+from evo.records import Genomes
 from evo.spaces.levels import Levels
-from problems.evopress.counts import Counts, published_step, zero_counts
+from problems.evopress.counts import Counts, Share
 from problems.evopress.database import Database
 from problems.evopress.model import Compressible
+from problems.evopress.sizes import cheapest_of, size_of, spaced, splits
 
-__all__ = ["Depth", "Sparsity", "depth", "sparsity"]
-
-_FUSED = ({"q_proj", "k_proj", "v_proj"}, {"gate_proj", "up_proj"})
-"""Projections that inference engines run as one, so that they have to share a level."""
+__all__ = ["Depth", "Sparsity", "measured", "middle"]
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,53 @@ class Sparsity:
     """Per gene and layer, zeros at each level."""
     step: int
     """Zeros between neighbouring levels."""
+    target: Share
+    """Share of zeros, or the lowest and the highest."""
+    legal: tuple[tuple[bool, ...], ...] = field(repr=False)
+    """Per gene and level, whether it may be taken."""
 
-    @property
+    @cached_property
     def space(self) -> Levels:
-        """All genomes with as many zeros as the uniform one."""
-        costs = [
-            [sum(counts.zeros[level] for counts in gene) for level in range(_levels(gene))] for gene in self.counts
-        ]
-        return Levels(costs, sum(cost[gene[0].uniform] for cost, gene in zip(costs, self.counts, strict=True)))
+        """All genomes with as many zeros as the uniform one, or with as many as a range allows.
+
+        Raises:
+            ConfigError: the levels that are allowed add up to nothing of the kind.
+        """
+        costs = [[sum(column) for column in zip(*(one.zeros for one in gene), strict=True)] for gene in self.counts]
+        layers = [one for gene in self.counts for one in gene]
+        low = sum(one.zeros[one.uniform] for one in layers)
+        high = sum(round(self.target[1] * one.size) for one in layers) if isinstance(self.target, tuple) else low
+        try:
+            return Levels(costs, (low, high), legal=self.legal)
+        except ConfigError as error:
+            if all(map(all, self.legal)):
+                raise
+            raise ConfigError(f"allowed: with these levels the sparsity cannot be met ({error}, zeros)") from error
+
+    @cached_property
+    def weights(self) -> int:
+        """Of all layers together."""
+        return sum(one.size for gene in self.counts for one in gene)
 
     @property
-    def uniform(self) -> list[int]:
-        """The same sparsity everywhere."""
-        return [gene[0].uniform for gene in self.counts]
+    def measure(self) -> Measure | None:
+        """The share of zeros, where it is a range."""
+        return Measure("sparsity", *self.target) if isinstance(self.target, tuple) else None
+
+    def share(self, size: int) -> float:
+        """The share of zeros of genomes of a size."""
+        return size / self.weights
+
+    def even(self, size: int) -> NDArray[np.int64]:
+        """The genome of a size that is nearest to the same sparsity everywhere."""
+        same = np.array([gene[0].uniform for gene in self.counts])
+        if size_of(self.space, same) == size and not self.space.outside(same[None])[0]:
+            return same
+        share = self.share(size)
+        deviations = [
+            np.sum([(np.array(one.zeros) / one.size - share) ** 2 for one in gene], axis=0) for gene in self.counts
+        ]
+        return cheapest_of(self.space, deviations, size)
 
     def putter(self, model: Compressible, database: Database | None, genome: NDArray[Any]) -> Callable[[], object]:
         """Brings a model into the state that a genome describes."""
@@ -62,11 +98,12 @@ class Sparsity:
         ]
 
     def text(self, genome: NDArray[Any]) -> str:
-        """Zeros of each gene against the uniform ones, by name of the layer."""
+        """Levels of each gene above those of the even genome of this size, by name of the layer."""
         lines: dict[str, list[str]] = {}
-        for names, counts, level in zip(self.genes, self.counts, genome.tolist(), strict=True):
+        even = self.even(size_of(self.space, genome)) if self.measure else [gene[0].uniform for gene in self.counts]
+        for names, base, level in zip(self.genes, even, genome.tolist(), strict=True):
             kind = "+".join(name.rpartition(".")[2] for name in names)
-            lines.setdefault(kind, []).append(f"{level - counts[0].uniform:+d}")
+            lines.setdefault(kind, []).append(f"{level - base:+d}")
         return "\n".join(f"{kind:>16}  {' '.join(steps)}" for kind, steps in lines.items())
 
 
@@ -77,22 +114,37 @@ class Depth:
     genes: tuple[tuple[tuple[int, Any], ...], ...]
     """Per gene, (block, kind) of what it leaves out."""
     groups: tuple[str, ...]
-    drop: int
+    drop: int | tuple[int, int]
+    """How many of each group are left out, or the lowest and the highest number."""
+    kept: tuple[bool, ...] = field(repr=False)
+    """Per gene, whether it must stay."""
 
-    @property
+    @cached_property
     def space(self) -> Levels:
         """All genomes that leave out `drop` of each group."""
         budgets = dict.fromkeys(self.groups, self.drop)
-        return Levels([[0, 1]] * len(self.genes), budgets, groups=list(self.groups))
+        legal = [[True, not stays] for stays in self.kept]
+        return Levels([[0, 1]] * len(self.genes), budgets, groups=list(self.groups), legal=legal)
 
     @property
-    def uniform(self) -> list[int]:
-        """Evenly spread over the depth, the first and the last kept where possible."""
-        left_out = [0] * len(self.genes)
-        for group in dict.fromkeys(self.groups):
-            members = [i for i, own in enumerate(self.groups) if own == group]
-            for j in range(self.drop):
-                left_out[members[(2 * j + 1) * len(members) // (2 * self.drop)]] = 1
+    def measure(self) -> Measure | None:
+        """How many are left out, all groups together, where it is a range: a cell of a grid for each number."""
+        if not isinstance(self.drop, tuple):
+            return None
+        low, high = (end * len(set(self.groups)) for end in self.drop)
+        return Measure("left_out", low - 0.5, high + 0.5)
+
+    def share(self, size: int) -> float:
+        """What the measure is for genomes of a size."""
+        return float(size)
+
+    def even(self, size: int) -> NDArray[np.int64]:
+        """The genome of a size that is evenly spread over the depth, the first and the last kept where possible."""
+        left_out = np.zeros(len(self.genes), dtype=np.int64)
+        for group, drop in splits(self.space, size)[0].items():
+            able = [i for i, own in enumerate(self.groups) if own == group and not self.kept[i]]
+            for j in range(drop):
+                left_out[able[(2 * j + 1) * len(able) // (2 * drop)]] = 1
         return left_out
 
     def putter(self, model: Compressible, database: Database | None, genome: NDArray[Any]) -> Callable[[], object]:
@@ -108,44 +160,15 @@ class Depth:
         return "\n".join(f"{group:>16}  {marks}" for group, marks in lines.items())
 
 
-def _levels(gene: Sequence[Counts]) -> int:
-    return min(len(counts.zeros) for counts in gene)
+def measured(genes: Sparsity | Depth, genomes: Genomes) -> NDArray[np.float64] | None:
+    """(n, 1) the measure of each genome; None where there is none."""
+    if genes.measure is None:
+        return None
+    totals = genes.space.totals(genomes).sum(axis=1)
+    return np.array([[genes.share(total)] for total in totals.tolist()])
 
 
-def sparsity(model: Compressible, target: float, most: int, step: int | None, fused: bool) -> Sparsity:
-    """The genes of a model's layers.
-
-    Raises:
-        ConfigError: arguments out of range, or fused layers whose levels do not agree.
-    """
-    groups: dict[Any, list[Any]] = {}
-    for layer in model.layers:
-        last = layer.name.rpartition(".")[2]
-        group = next((i for i, names in enumerate(_FUSED) if fused and last in names), layer.name)
-        groups.setdefault((layer.block, group), []).append(layer)
-    step = step if step is not None else published_step(target, most, min(model.layers[0].shape))
-    genes, counts = [], []
-    for layers in groups.values():
-        own = tuple(zero_counts(layer.size, target, step, most) for layer in layers)
-        if len({(one.uniform, len(one.zeros)) for one in own}) > 1:
-            names = ", ".join(layer.name for layer in layers)
-            raise ConfigError(f"fused: {names} have different numbers of levels; lower step or levels")
-        genes.append(tuple(layer.name for layer in layers))
-        counts.append(own)
-    return Sparsity(tuple(genes), tuple(counts), step)
-
-
-def depth(model: Compressible, drop: int, whole_blocks: bool) -> Depth:
-    """The genes of a model's sub-blocks or blocks.
-
-    Raises:
-        ConfigError: fewer are there than are to be left out.
-    """
-    parts: dict[Any, list[tuple[int, Any]]] = {}
-    for sub in model.sub_blocks:
-        parts.setdefault(sub.block if whole_blocks else (sub.block, sub.kind), []).append((sub.block, sub.kind))
-    groups = tuple("block" if whole_blocks else str(key[1]) for key in parts)
-    least = min(groups.count(group) for group in groups)
-    if not 0 < drop < least:
-        raise ConfigError(f"drop: expected 1 to {least - 1} of {least}, got {drop}")
-    return Depth(tuple(map(tuple, parts.values())), groups, drop)
+def middle(genes: Sparsity | Depth) -> int:
+    """The size of an exact budget, or the one in the middle of a range."""
+    sizes = spaced(genes.space, 3)
+    return sizes[len(sizes) // 2]

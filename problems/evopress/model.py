@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evo.errors import ConfigError
-from evo.store.extras import need
 from problems.evopress.gate import Gates, Seen
-from problems.evopress.structure import Kind, Layer, decoder_blocks, is_transposed, layers_of, sub_blocks_of
+from problems.evopress.outline import Outline, in_one_line, opening
+from problems.evopress.structure import Kind, is_transposed
 
-__all__ = ["DENSE", "Compressible", "NotFinite", "Signature", "view"]
+__all__ = ["DENSE", "Compressible", "NotFinite", "Signature", "present"]
 
 DENSE = None
 """The key of a layer's own weights."""
@@ -26,22 +24,17 @@ DENSE = None
 Signature: TypeAlias = tuple[Hashable, ...]
 """One entry a block: what is in its layers and which of its sub-blocks are bypassed."""
 
-_DTYPES = ("float32", "float16", "bfloat16")
-
 
 class NotFinite(ValueError):  # noqa: N818 - it names what happened
     """Weights or logits are infinite or not a number, so there is nothing that could be measured."""
 
 
-def view(array: NDArray[Any]) -> Tensor:
-    """A tensor on an array's own memory, read-only memory maps included: nothing is copied.
-
-    Torch warns of read-only arrays because writing into such a tensor ends the process; weights are only read.
-    """
-    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Unlocked(array)))
+def present(device: str) -> str:
+    """The device itself, or ``cpu`` where it is a GPU and this machine has none."""
+    return "cpu" if torch.device(device).type == "cuda" and not torch.cuda.is_available() else device
 
 
-class Compressible:
+class Compressible(Outline):
     """A causal language model whose layers take other weights, and whose sub-blocks can be left out.
 
     Swapping replaces a pointer: neither the dense weights nor the new ones are copied, unless type or device differ.
@@ -53,27 +46,12 @@ class Compressible:
     Args:
         model: of transformers, as `load` gets it; evaluation mode, no caches.
 
-    Attributes:
-        model: what was given.
-        blocks: its decoder blocks.
-        layers: all weight matrices inside the blocks, block after block, in the model's order.
-        sub_blocks: the attention and the MLP of each block, likewise.
-        vocabulary: number of tokens.
-        context: the longest sequence it was made for, or None where its configuration does not say.
-
     Raises:
         ConfigError: no recognisable decoder blocks.
     """
 
     def __init__(self, model: Any) -> None:
-        self.model = model.eval().requires_grad_(False)
-        config = model.config.get_text_config()
-        prefix, self.blocks = decoder_blocks(model, getattr(config, "num_hidden_layers", None))
-        self.layers = layers_of(self.blocks, prefix)
-        self.sub_blocks = sub_blocks_of(self.blocks, prefix)
-        self.vocabulary = int(config.vocab_size)
-        self.context: int | None = getattr(config, "max_position_embeddings", None)
-        self._named = {layer.name: layer for layer in self.layers}
+        super().__init__(model.eval().requires_grad_(False))
         self._dense = {layer.name: layer.module.get_parameter("weight") for layer in self.layers}
         self._keys: dict[str, Hashable] = dict.fromkeys(self._named, DENSE)
         self._block_names = [[layer.name for layer in self.layers if layer.block == i] for i in range(len(self.blocks))]
@@ -97,38 +75,20 @@ class Compressible:
             EvoError: transformers is not installed.
             ConfigError: there is no such model, device or dtype, or it has no recognisable decoder blocks.
         """
-        transformers = need("transformers", "lm", "compressing a language model")
-        if dtype not in _DTYPES:
-            raise ConfigError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
-        if (Path(model).is_absolute() or model.startswith(".")) and not Path(model).is_dir():
-            raise ConfigError(f"model: there is no folder {model!r}")
-        try:
-            with _quiet(transformers):
-                found, loading = transformers.AutoModelForCausalLM.from_pretrained(
-                    model,
-                    dtype=getattr(torch, dtype),
-                    trust_remote_code=trust,
-                    attn_implementation=attention,
-                    output_loading_info=True,
-                )
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"model: cannot load {model!r}: {_first_line(error)}") from error
+        with opening(model, device, dtype) as (transformers, kind):
+            found, loading = transformers.AutoModelForCausalLM.from_pretrained(
+                model,
+                dtype=kind,
+                trust_remote_code=trust,
+                attn_implementation=attention,
+                output_loading_info=True,
+            )
         for missing in sorted(loading["missing_keys"]):  # they would be drawn at random
             raise ConfigError(f"model: {model!r} holds no weights for {missing!r}")
         try:
             return cls(found.to(device))
         except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device: cannot use {device!r}: {_first_line(error)}") from error
-
-    def layer(self, name: str) -> Layer:
-        """The layer of this name.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        if name not in self._named:
-            raise ConfigError(f"layer: expected one of this model's, such as {next(iter(self._named))!r}, got {name!r}")
-        return self._named[name]
+            raise ConfigError(f"device: cannot use {device!r}: {in_one_line(error)}") from error
 
     def weight(self, name: str) -> Tensor:
         """The weights in a layer now, (outputs, inputs), without copying."""
@@ -141,7 +101,8 @@ class Compressible:
 
         Args:
             name: of the layer.
-            tensor: (outputs, inputs); its memory is used as it is, and must stay as it is while it is in use.
+            tensor: (outputs, inputs); its memory is used as it is, and must stay as it is while it is in use. Where the
+                model has another device or dtype, a copy there is used, beside the dense weights.
             key: what `apply` and `signature` shall know them by; None: something equal to nothing else.
 
         Raises:
@@ -152,10 +113,10 @@ class Compressible:
         layer = self.layer(name)
         if tuple(tensor.shape) != layer.shape:
             raise ConfigError(f"{name}: expected weights of shape {layer.shape}, got {tuple(tensor.shape)}")
-        if not math.isfinite(tensor.sum(dtype=torch.float32).item()):
-            raise NotFinite(f"{name}: the weights{'' if key is None else f' of {key!r}'} are not finite")
         dense = self._dense[name]
         fitting = tensor.detach().to(device=dense.device, dtype=dense.dtype)
+        if not math.isfinite(fitting.sum(dtype=torch.float32).item()):  # in the model's dtype, where it computes
+            raise NotFinite(f"{name}: the weights{'' if key is None else f' of {key!r}'} are not finite")
         module = layer.module
         # A parameter of its own: another module may share the one that was there.
         module.weight = nn.Parameter(fitting.t() if is_transposed(module) else fitting, requires_grad=False)
@@ -243,28 +204,3 @@ class Compressible:
     def _make_dense(self, name: str) -> None:
         self._named[name].module.weight = self._dense[name]
         self._keys[name] = DENSE
-
-
-class _Unlocked:
-    """A read-only array's memory as numpy's array interface, without the mark; keeps the array alive."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """No progress bars while it lasts."""
-    log = transformers.utils.logging
-    shown = log.is_progress_bar_enabled()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            log.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

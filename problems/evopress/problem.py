@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from evo.spaces.levels import Levels
     from problems.evopress.genes import Depth, Sparsity
     from problems.evopress.model import Compressible
+    from problems.evopress.outline import Outline
     from problems.evopress.tokens import Encoder, Tokens
 
 __all__ = ["TINY", "EvoPress"]
@@ -27,15 +28,21 @@ TINY = str(Path(__file__).parent / "tiny")
 
 METHODS = ("sparsity", "depth")
 
+STARTS = 48
+"""Sizes of a range that a search begins with: an archive of up to as many cells is filled from the start."""
+
 
 class EvoPress(Problem):
-    """The compressed model of a given size that predicts most like the dense one.
+    """The compressed model of a given size, or of each size of a range, that predicts most like the dense one.
 
     A genome is a vector of levels whose total cost is exactly the budget: zeros in each layer (`method: sparsity`), or
-    which attention and MLP sub-blocks are left out (`method: depth`). The objective ``kl`` is the divergence from the
+    which attention and MLP sub-blocks are left out (`method: depth`). Where the budget is a range, [low, high], the
+    whole trade-off is searched at once: the size is a measure, ``sparsity`` (share of zeros) or ``left_out`` (how many
+    sub-blocks, all kinds together), for an archive over it. The objective ``kl`` is the divergence from the
     dense model in nats a token, on calibration tokens. At the fidelity ``rung`` it is measured on a random minibatch of
     ``tokens`` tokens, which all candidates of one draw share; at ``full`` on the same `full_tokens` tokens always. The
-    report compares on held-out text.
+    report compares on held-out text; of a range, at several sizes (``front``), and its single figures are those of the
+    size in the middle.
 
     Source: Sieberling, Kuznedelev, Kurtic and Alistarh, "EvoPress: Accurate Dynamic Model Compression via Evolutionary
     Search", ICML 2025 (arXiv 2410.14649).
@@ -43,13 +50,18 @@ class EvoPress(Problem):
     Args:
         model: ``tiny`` for the model that is shipped, or a causal language model of transformers: a folder or an id.
         method: ``sparsity`` or ``depth``.
-        sparsity: share of zeros in the layers inside the blocks.
+        sparsity: share of zeros in the layers inside the blocks, or the lowest and the highest.
         pruning: how a level's weights are made: ``obs``, ``wanda`` or ``magnitude``.
-        levels: how many levels there are on either side of the uniform one.
-        step: weights between neighbouring levels; by default as published, half of a square layer in `levels` steps.
+        levels: how many levels there are on either side of the uniform one; of a range, beyond its two ends.
+        step: weights between neighbouring levels; by default as published: a square layer's narrower side, from the
+            uniform level halfway to its end, in `levels` steps; of a range, a square layer's way from one end to the
+            other in twice as many.
         fused: query, key and value share a level, and so do gate and up, as engines that fuse them need it.
-        drop: how many sub-blocks of each kind are left out.
+        allowed: for kernels that know some levels only: pattern of layer names to the levels that they may take,
+            relative to the uniform one (of a range, to the one at its lowest sparsity): ``{"*.q_proj": [0]}``.
+        drop: how many sub-blocks of each kind are left out, or the lowest and the highest number.
         whole_blocks: whole blocks are left out instead.
+        keep: patterns of the names of sub-blocks that must stay: ``["*.0.*"]``.
         text: a text file or a folder of them; by default the Python standard library's sources.
         length: tokens in a sequence.
         calibration_tokens: to search with.
@@ -73,13 +85,15 @@ class EvoPress(Problem):
         model: str = "tiny",
         method: str = "sparsity",
         *,
-        sparsity: float = 0.75,
+        sparsity: float | Sequence[float] = 0.75,
         pruning: str = "obs",
         levels: int = 6,
         step: int | None = None,
         fused: bool = False,
-        drop: int = 3,
+        allowed: Mapping[str, Sequence[int]] | None = None,
+        drop: int | Sequence[int] = 3,
         whole_blocks: bool = False,
+        keep: Sequence[str] | None = None,
         text: str | None = None,
         length: int = 128,
         calibration_tokens: int = 65_536,
@@ -95,15 +109,18 @@ class EvoPress(Problem):
             raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
         for name in ("torch", "transformers", "safetensors"):
             need(name, "lm", "compressing a language model")
-        if not length <= full_tokens <= calibration_tokens:
-            raise ConfigError(
-                f"full_tokens: expected {length} (length) to {calibration_tokens} (calibration_tokens), "
-                f"got {full_tokens}"
-            )
-        self.path = TINY if model == "tiny" else model
-        self.method, self.sparsity, self.pruning = method, sparsity, pruning
+        from problems.evopress.coding import drop_of, share_of
+        from problems.evopress.settings import check_arguments, check_model
+
+        folder = TINY if model == "tiny" else model
+        self.path = str(Path(folder).resolve()) if Path(folder).is_dir() else folder  # workers have other directories
+        for name, given, own in (("allowed", allowed, "sparsity"), ("keep", keep, "depth")):
+            if given is not None and method != own:
+                raise ConfigError(f"{name}: only with method {own}, got method {method}")
+        self.method, self.sparsity, self.pruning = method, share_of(sparsity), pruning
         self.most, self.step, self.fused = levels, step, fused
-        self.drop, self.whole_blocks = drop, whole_blocks
+        self.drop, self.whole_blocks = drop_of(drop), whole_blocks
+        self.allowed, self.keep = allowed, keep
         self.text, self.length, self.top = text, length, top
         self.calibration_tokens, self.full_tokens, self.held_out_tokens = (
             calibration_tokens,
@@ -112,30 +129,43 @@ class EvoPress(Problem):
         )
         self.device, self.dtype, self.trust, self.threads = device, dtype, trust, threads
         self.objectives = [Minimize("kl")]
+        check_arguments(self)
         self.space = self.genes.space
+        check_model(self)
+        self.measures = [self.genes.measure] if self.genes.measure else []
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The model without its weights: all that a master needs while it searches."""
+        from problems.evopress.outline import outline
+
+        return outline(self.path, self.device, self.dtype, self.trust)
 
     @cached_property
     def dense(self) -> Compressible:
-        """The model, loaded on first use."""
-        from problems.evopress.model import Compressible
+        """The model with its weights, for reports and exports; loaded on first use.
 
-        return Compressible.load(self.path, self.device, self.dtype, self.trust)
+        On the device of the workers, or on the processor of a machine that only directs them and has no such device.
+        """
+        from problems.evopress.model import Compressible, present
+
+        return Compressible.load(self.path, present(self.device), self.dtype, self.trust)
 
     @cached_property
     def genes(self) -> Sparsity | Depth:
         """What a genome means."""
-        from problems.evopress.genes import depth, sparsity
+        from problems.evopress.coding import depth, sparsity
 
         if self.method == "depth":
-            return depth(self.dense, self.drop, self.whole_blocks)
-        return sparsity(self.dense, self.sparsity, self.most, self.step, self.fused)
+            return depth(self.outline, self.drop, self.whole_blocks, self.keep)
+        return sparsity(self.outline, self.sparsity, self.most, self.step, self.fused, self.allowed)
 
     @cached_property
     def encode(self) -> Encoder:
         """Text to tokens."""
         from problems.evopress.tokens import encoder
 
-        return encoder(self.path, self.dense.vocabulary, self.trust)
+        return encoder(self.path, self.outline.vocabulary, self.trust)
 
     @cached_property
     def calibration(self) -> Tokens:
@@ -143,6 +173,13 @@ class EvoPress(Problem):
         from problems.evopress.text_source import calibration
 
         return calibration(self.text, self.encode, self.length, self.calibration_tokens)
+
+    @cached_property
+    def held_out(self) -> Tokens:
+        """What no search has seen."""
+        from problems.evopress.text_source import held_out
+
+        return held_out(self.text, self.encode, self.length, self.held_out_tokens)
 
     @property
     def _loading(self) -> dict[str, Any]:
@@ -153,7 +190,8 @@ class EvoPress(Problem):
         """Divergence on minibatches and on the whole."""
         from problems.evopress.evaluator import Divergence
 
-        return Divergence(self.path, self.genes, self.full_tokens, **self._loading)
+        available = self.calibration_tokens // self.length * self.length
+        return Divergence(self.path, self.genes, self.full_tokens, available, **self._loading)
 
     @cached_property
     def operators(self) -> Mapping[str, Operator]:
@@ -174,14 +212,21 @@ class EvoPress(Problem):
         return found
 
     def initial(self) -> Sequence[Any]:
-        """The same everywhere."""
-        return [self.genes.uniform]
+        """The same sparsity everywhere, or sub-blocks evenly spread over the depth; of a range, at many sizes."""
+        from problems.evopress.sizes import spaced
+
+        return [self.genes.even(size) for size in spaced(self.space, STARTS)]
 
     def prepare(self) -> Sequence[Requests]:
-        """One request for the predictions, one a block for its levels."""
+        """One request for the predictions, one a block for its levels.
+
+        Raises:
+            ConfigError: there is no tokenizer, or there is less text than asked for.
+        """
+        _ = self.calibration, self.held_out  # what is wrong with them is better said now than at the end
         requests = [Requests(make="predict", args=[{}], fidelity=BORN)]
         if self.method == "sparsity":
-            blocks = [{"block": block} for block in range(len(self.dense.blocks))]
+            blocks = [{"block": block} for block in range(len(self.outline.blocks))]
             requests.append(Requests(make="build_levels", args=blocks, fidelity=BORN))
         return requests
 
@@ -210,5 +255,5 @@ class EvoPress(Problem):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the model and the text, which each process loads for itself."""
-        loaded = ("dense", "encode", "calibration", "operators")
+        loaded = ("outline", "dense", "encode", "calibration", "held_out", "operators")
         return {name: value for name, value in self.__dict__.items() if name not in loaded}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,122 +11,96 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.problem import Best
+from problems.evopress.contestants import Contest, contestants, reference_of
 from problems.evopress.database import Database
-from problems.evopress.divergence import Reference, build_reference
-from problems.evopress.genes import Sparsity
+from problems.evopress.genes import middle
+from problems.evopress.model import NotFinite
 from problems.evopress.scoring import Score, score
-from problems.evopress.text_source import held_out
+from problems.evopress.sizes import size_of
 
 if TYPE_CHECKING:
     from problems.evopress.problem import EvoPress
 
-__all__ = ["comparison", "contestants", "database_of", "measured"]
+__all__ = ["comparison", "database_of", "measured"]
+
+Scores = dict[str, Score | None]
+"""By name of the contestant; None where the logits are not finite."""
 
 
 def comparison(problem: EvoPress, best: Best | None, run: Any) -> Mapping[str, Any]:
-    """``ppl.*`` and ``kl.*`` of each contestant, tokens spent, budget used and targeted, and all of it as a table."""
+    """``ppl.*`` and ``kl.*`` of each contestant, tokens spent, budget used and targeted, and all of it as a table.
+
+    ``evo`` is the winner among the arms, whatever its name. Of a range these are the figures at the size in the middle,
+    and ``front`` is a table of all sizes. A contestant whose logits are not finite has no figures: None.
+    """
     database = database_of(problem, run)
-    genomes = contestants(problem, best, run, database)
-    scores = measured(problem, genomes, database)
-    totals = {name: int(problem.space.totals(genome[None])[0].sum()) for name, genome in genomes.items()}
-    target = int(problem.space.totals(np.array([problem.genes.uniform]))[0].sum())
+    contests = contestants(problem, best, run, database)
+    dense, each = measured(problem, [contest.genomes for contest in contests], database)
+    place = min(range(len(contests)), key=lambda i: abs(contests[i].size - middle(problem.genes)))
+    contest, scores = contests[place], {"dense": dense} | each[place]
+    named = {**scores, "evo": scores[contest.winner]} if contest.winner else scores
+    uniform = scores["uniform"]
+    sizes = {name: size_of(problem.space, genome) for name, genome in contest.genomes.items()}
     table = [
         {
             "model": name,
-            "budget": totals.get(name, 0),
-            "kl": round(found.kl, 5),
-            "perplexity": round(found.perplexity, 4),
-            "against uniform": f"{found.perplexity / scores['uniform'].perplexity - 1:+.1%}",
+            "budget": sizes.get(name, 0),
+            "kl": found and round(found.kl, 5),
+            "perplexity": found and round(found.perplexity, 4),
+            "against uniform": found and uniform and f"{found.perplexity / uniform.perplexity - 1:+.1%}",
         }
         for name, found in scores.items()
     ]
     return {
-        "ppl": {name: found.perplexity for name, found in scores.items()},
-        "kl": {name: found.kl for name, found in scores.items()},
+        "ppl": {name: found and found.perplexity for name, found in named.items()},
+        "kl": {name: found and found.kl for name, found in named.items()},
         "tokens": int(run.costs.get("tokens", 0)),
-        "budget_used": totals.get("evo", target),
-        "budget_target": target,
+        "budget_used": sizes.get(contest.winner, contest.size),
+        "budget_target": contest.size,
         "held_out": table,
+        **({"front": _front(problem, contests, each)} if problem.measures else {}),
     }
 
 
-def contestants(
-    problem: EvoPress, best: Best | None, run: Any, database: Database | None
-) -> dict[str, NDArray[np.int64]]:
-    """name -> genome: uniform, dp, random (where the run has such an arm) and evo, the winner."""
-    found = {"uniform": np.array(problem.genes.uniform), "dp": _additive(problem, database)}
-    winner = None if best is None else np.asarray(best.genome)
-    for name, archive in run.archives.items():
-        kind, _, arm = name.rpartition("/")[0].partition("/")
-        if kind != "arm" or not len(archive.candidate):
-            continue
-        genome = np.asarray(archive.genomes[int(archive.objectives[:, 0].argmin())])
-        if arm == "random":
-            found["random"] = genome
-        else:
-            winner = genome
-    if winner is not None:
-        found["evo"] = winner
-    return found
-
-
-def _additive(problem: EvoPress, database: Database | None) -> NDArray[np.int64]:
-    """The best genome if layers did not interact: errors of single layers, added up, under the exact budget."""
-    if isinstance(problem.genes, Sparsity):
-        assert database is not None
-        return problem.space.cheapest(problem.genes.errors(database))
-    alone = _alone(problem)
-    return problem.space.cheapest([[0.0, kl] for kl in alone])
-
-
-def _alone(problem: EvoPress) -> list[float]:
-    """Divergence with one sub-block (or block) left out, on the calibration tokens."""
-    model = problem.dense
-    with tempfile.TemporaryDirectory() as folder:
-        model.restore()
-        rows = problem.calibration.rows[: max(1, problem.full_tokens // problem.length)]
-        reference = _reference(problem, rows, Path(folder))
-        batch = reference.tokens.everything()
-        found = []
-        for gene in range(len(problem.space.costs)):
-            genome = np.zeros(len(problem.space.costs), np.int64)
-            genome[gene] = 1
-            problem.genes.putter(model, None, genome)()
-            found.append(score(model, reference, batch).kl)
-        model.restore()
-    return found
+def _front(problem: EvoPress, contests: Sequence[Contest], each: Sequence[Scores]) -> list[dict[str, Any]]:
+    """A row a size: the measure, then perplexity and divergence of each contestant."""
+    rows = []
+    for contest, scores in zip(contests, each, strict=True):
+        row: dict[str, Any] = {problem.measures[0].name: round(problem.genes.share(contest.size), 4)}
+        for name, found in scores.items():
+            row |= {f"{name} ppl": found and round(found.perplexity, 3), f"{name} kl": found and round(found.kl, 4)}
+        rows.append(row)
+    return rows
 
 
 def measured(
-    problem: EvoPress, genomes: Mapping[str, NDArray[np.int64]], database: Database | None
-) -> dict[str, Score]:
-    """Scores on held-out tokens, the dense model's first."""
+    problem: EvoPress, contests: Sequence[Mapping[str, NDArray[np.int64]]], database: Database | None
+) -> tuple[Score, list[Scores]]:
+    """The dense model's score on held-out tokens, and those of all contestants by name."""
     import torch
 
     torch.set_num_threads(problem.threads)
     model = problem.dense
     model.restore()
-    rows = held_out(problem.text, problem.encode, problem.length, problem.held_out_tokens).rows
     with tempfile.TemporaryDirectory() as folder:
-        reference = _reference(problem, rows, Path(folder))
+        reference = reference_of(problem, problem.held_out.rows, Path(folder))
         batch = reference.tokens.everything()
-        found = {"dense": score(model, reference, batch)}
-        for name, genome in genomes.items():
-            problem.genes.putter(model, database, genome)()
-            found[name] = score(model, reference, batch)
+        dense = score(model, reference, batch)
+        found: list[Scores] = []
+        for genomes in contests:
+            found.append({})
+            for name, genome in genomes.items():
+                try:
+                    problem.genes.putter(model, database, genome)()
+                    found[-1][name] = score(model, reference, batch)
+                except NotFinite:
+                    found[-1][name] = None
         model.restore()
-    return found
-
-
-def _reference(problem: EvoPress, rows: NDArray[Any], folder: Path) -> Reference:
-    from problems.evopress.tokens import Tokens
-
-    path = folder / "reference.npy"
-    build_reference(path, problem.dense, Tokens(rows), problem.top)
-    return Reference(path)
+    return dense, found
 
 
 def database_of(problem: EvoPress, run: Any) -> Database | None:
     """The levels that a run has built; None for depth."""
     names = sorted((name for name in run.artifacts if name.startswith("levels/")), key=lambda name: int(name[7:]))
-    return Database.open([run.artifact(run.artifacts[name]) for name in names]) if names else None
+    digests = [run.artifacts[name] for name in names]
+    return Database.open([run.artifact_path(one) or run.artifact(one) for one in digests]) if names else None

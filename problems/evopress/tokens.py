@@ -31,7 +31,7 @@ def encoder(model: str, vocabulary: int, trust: bool = False) -> Encoder:
         trust: run Python code that comes with the tokenizer.
 
     Raises:
-        ConfigError: there is no tokenizer, and tokens are not bytes.
+        ConfigError: there is no tokenizer, and tokens are not bytes; from the encoder: a token that the model lacks.
     """
     folder = Path(model)
     if folder.is_dir() and not any((folder / name).exists() for name in _TOKENIZER_FILES):
@@ -45,11 +45,18 @@ def encoder(model: str, vocabulary: int, trust: bool = False) -> Encoder:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ConfigError(f"model: cannot load the tokenizer of {model!r}: {error}") from error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"model: cannot load the tokenizer of {model!r}: {said}") from error
 
     def encode(text: str | bytes) -> NDArray[np.int64]:
         found = tokenizer(text if isinstance(text, str) else text.decode("utf-8", "replace"))["input_ids"]
-        return np.asarray(found, np.int64)
+        tokens = np.asarray(found, np.int64)
+        if tokens.max(initial=-1) >= vocabulary:
+            raise ConfigError(
+                f"model: the tokenizer in {model!r} makes the token {tokens.max()}, but the model knows {vocabulary}; "
+                "it is another model's"
+            )
+        return tokens
 
     return encode
 
@@ -133,7 +140,9 @@ class Tokens:
         cut = [found[: len(found) // length * length].reshape(-1, length) for found in map(encode, texts)]
         rows = np.concatenate([np.empty((0, length), np.int64), *cut])
         if not len(rows):
-            raise ConfigError(f"length: none of the {len(cut)} texts has {length} tokens: make the rows shorter")
+            raise ConfigError(
+                f"length: none of the {len(cut)} texts has {length} tokens: give longer texts, or make the rows shorter"
+            )
         return cls(rows)
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ def search(arms: Any = None, problem: evo.Problem | None = None, evaluations: in
     )
 
 
+whole = cache(search)
+"""The same run for all tests that only read it."""
+
+
 def spent(run: evo.Run) -> dict[str, float]:
     """What each arm spent, repeats not counted."""
     found: Counter[str] = Counter()
@@ -57,7 +62,7 @@ def spent(run: evo.Run) -> dict[str, float]:
 
 
 def test_the_budget_is_split_evenly_by_what_is_reserved() -> None:
-    run = search()
+    run = whole()
     parts = spent(run)
     assert set(parts) == {"arm/race", "arm/genes", "arm/random", "arm/isles"}
     for part in parts.values():
@@ -90,7 +95,7 @@ def test_a_remainder_of_the_budget_is_spent_too() -> None:
 
 
 def test_each_arm_has_its_archives_and_the_main_one_sees_all() -> None:
-    run = search()
+    run = whole()
     assert list(run.archives) == [
         "archive",
         "arm/race/archive",
@@ -108,7 +113,7 @@ def test_each_arm_has_its_archives_and_the_main_one_sees_all() -> None:
 
 
 def test_arms_know_nothing_of_each_other() -> None:
-    run = search()
+    run = whole()
     source = {one: batch.source for batch in run.reader.requests() for one in batch.ids.tolist()}
     children = [batch for batch in run.reader.requests() if batch.parents is not None]
     assert len(children) > 20
@@ -139,7 +144,7 @@ def test_operators_on_workers_keep_to_their_arm() -> None:
 
 
 def test_any_number_of_workers_gives_the_same_run(tmp_path: Path) -> None:
-    expected = canonical(search(), tmp_path)
+    expected = canonical(whole(), tmp_path)
     for count in (1, 4):
         assert canonical(search(workers=Simulated(0.1, 0.8, count=count)), tmp_path) == expected
 
@@ -147,7 +152,7 @@ def test_any_number_of_workers_gives_the_same_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("snapshot", [True, False])
 @pytest.mark.parametrize("after", [1, 7, 20])
 def test_broken_off_it_goes_on_to_the_byte(after: int, snapshot: bool, tmp_path: Path) -> None:
-    expected = canonical(search(), tmp_path)
+    expected = canonical(whole(), tmp_path)
     with contextlib.suppress(StopHere):
         search(run_dir=tmp_path / "run", on_elite=raising(StopHere, after), snapshot_seconds=0.0 if snapshot else 60.0)
     assert evo.load(tmp_path / "run").state == "interrupted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from evo.testing import check_algorithm
 from workers.simulated import Simulated
 
 RUNGS = [{"survivors": 3, "reserve": 0.25}, {"survivors": 1, "reserve": 0.5}]
+SHORT = 130
+"""Evaluations with which islands migrate twice."""
 
 
 def racing() -> evo.OnePlusLambda:
@@ -51,9 +54,13 @@ def search(inner: str = "plain", count: int = 3, evaluations: int = 240, **optio
     return run
 
 
+seen = cache(search)
+"""The same run for all tests that only read it."""
+
+
 @pytest.mark.parametrize("inner", INNER)
 def test_every_island_spends_its_part_of_the_budget(inner: str) -> None:
-    run = search(inner)
+    run = seen(inner)
     spent: Counter[str] = Counter()
     status = run.frame().set_index("request")["same_as"]
     for batch in run.reader.requests():
@@ -72,7 +79,7 @@ def test_islands_are_not_copies_of_each_other() -> None:
 
 
 def test_each_island_has_its_archives_and_the_main_one_has_the_best_of_all() -> None:
-    run = search("elites")
+    run = seen("elites")
     assert list(run.archives) == ["archive", "island/0/archive", "island/1/archive", "island/2/archive"]
     main, *others = run.archives.values()
     assert main.description["kind"] == "grid"
@@ -100,7 +107,7 @@ def foreign(run: evo.Run) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize("inner", INNER)
 def test_migrants_have_children_with_the_neighbour(inner: str) -> None:
-    found = foreign(search(inner, evaluations=400))
+    found = foreign(seen(inner, evaluations=400))
     assert found["island/0", "island/1"] + found["island/1", "island/2"] + found["island/2", "island/0"] > 0
 
 
@@ -134,7 +141,7 @@ def test_only_so_many_travel_at_a_time(migrants: int) -> None:
 
 
 def test_a_migrant_meets_the_parent_in_the_last_rung() -> None:
-    run = search("races", evaluations=400)
+    run = seen("races", evaluations=400)
     source = {one: batch.source for batch in run.reader.requests() for one in batch.ids.tolist()}
     guests = 0
     for island in ("island/0", "island/1", "island/2"):
@@ -151,19 +158,20 @@ def test_a_migrant_meets_the_parent_in_the_last_rung() -> None:
 
 @pytest.mark.parametrize("inner", INNER)
 def test_any_number_of_workers_gives_the_same_run(inner: str, tmp_path: Path) -> None:
-    expected = canonical(search(inner), tmp_path)
+    expected = canonical(seen(inner, evaluations=SHORT), tmp_path)
     for count in (1, 4):
-        assert canonical(search(inner, workers=Simulated(0.1, 0.8, count=count)), tmp_path) == expected
+        run = search(inner, evaluations=SHORT, workers=Simulated(0.1, 0.8, count=count))
+        assert canonical(run, tmp_path) == expected
 
 
 @pytest.mark.parametrize("snapshot", [True, False])
 @pytest.mark.parametrize("inner", INNER)
 def test_broken_off_it_goes_on_to_the_byte(inner: str, snapshot: bool, tmp_path: Path) -> None:
-    expected = canonical(search(inner), tmp_path)
+    expected = canonical(seen(inner, evaluations=SHORT), tmp_path)
     for after in (2, 9):
         folder = tmp_path / str(after)
         with contextlib.suppress(StopHere):
-            search(inner, run_dir=folder, on_elite=raising(StopHere, after))
+            search(inner, evaluations=SHORT, run_dir=folder, on_elite=raising(StopHere, after))
         assert evo.load(folder).state == "interrupted"
         assert canonical(evo.resume(folder, snapshot=snapshot), tmp_path) == expected
 

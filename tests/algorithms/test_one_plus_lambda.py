@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from engine.breaking import StopHere, raising
-from engine.worlds import Bowl, Masks, Noisy, Pruning, Squares, canonical
+from engine.worlds import Bowl, Masks, Noisy, Pruning, canonical
 from simulation.harness import Schedule, Simulation, check
 
 import evo
 from algorithms.racing import Round, TooFew, Tripping, rounds
 from evo.algorithm import Algorithm
-from evo.registry import build, describe
-from evo.spec import spec_of
 from evo.testing import check_algorithm
 from operators.discrete import Flip
 from workers.simulated import Simulated
@@ -39,21 +38,24 @@ def search(problem: evo.Problem | None = None, evaluations: int = 300, seed: int
     )
 
 
+whole = cache(search)
+"""The same run for all tests that only read it."""
+
 # The tournament -------------------------------------------------------------------------------------------------------
 
 
 def generations(run: evo.Run) -> tuple[Round, list[list[Round]]]:
     founding, *rest = rounds(run)
-    whole = [rest[start : start + 3] for start in range(0, len(rest), 3)]
-    assert len(whole) > 5
-    return founding, whole
+    triples = [rest[start : start + 3] for start in range(0, len(rest), 3)]
+    assert len(triples) > 5
+    return founding, triples
 
 
 def test_the_published_tournament_step_by_step() -> None:
-    founding, whole = generations(search())
+    founding, rest = generations(whole())
     assert len(founding.candidate) == 10
     (parent,) = founding.best(1)
-    for first, second, last in whole:
+    for first, second, last in rest:
         assert first.parents == {parent}
         assert second.candidate == first.best(6)
         assert last.candidate == [*second.best(2), parent]  # the parent in the last rung only
@@ -61,21 +63,21 @@ def test_the_published_tournament_step_by_step() -> None:
 
 
 def test_all_contestants_of_a_rung_see_one_minibatch_and_every_rung_another() -> None:
-    founding, whole = generations(search())
-    seen = [founding.batches, *(one.batches for generation in whole for one in generation)]
+    founding, rest = generations(whole())
+    seen = [founding.batches, *(one.batches for generation in rest for one in generation)]
     assert {len(batches) for batches in seen} == {1}
     assert len(set.union(*seen)) > 0.5 * len(seen)
-    assert [one.params["tokens"] for one in whole[0]] == [4, 8, 16]
+    assert [one.params["tokens"] for one in rest[0]] == [4, 8, 16]
 
 
 def test_children_differ_from_each_other_and_from_their_parent() -> None:
-    founding, whole = generations(search(mutation=Flip(0.02)))  # half of all children would be their parent
+    founding, rest = generations(search(mutation=Flip(0.02)))  # half of all children would be their parent
     genome_of = dict(zip(founding.candidate, founding.genomes, strict=True))
-    for first, *_ in whole:
+    for first, *_ in rest:
         (parent,) = first.parents
         assert len({*first.genomes, genome_of[parent]}) == len(first.genomes) + 1
         genome_of |= dict(zip(first.candidate, first.genomes, strict=True))
-    assert [len(first.candidate) for first, *_ in whole[:-1]] == [12] * (len(whole) - 1)
+    assert [len(first.candidate) for first, *_ in rest[:-1]] == [12] * (len(rest) - 1)
 
 
 def test_with_one_rung_the_parent_is_in_it() -> None:
@@ -102,9 +104,9 @@ def confirmed(run: evo.Run) -> list[int]:
 
 
 def test_a_new_parent_is_measured_once_as_the_run_reports() -> None:
-    run = search()
-    founding, whole = generations(run)
-    parents = [one.best(1)[0] for one in (founding, *(last for *_, last in whole))]
+    run = whole()
+    founding, rest = generations(run)
+    parents = [one.best(1)[0] for one in (founding, *(last for *_, last in rest))]
     new = [parents[0], *(after for before, after in pairwise(parents) if after != before)]
     asked = [one for batch in run.reader.requests() if batch.fidelity == "full" for one in batch.candidates.tolist()]
     assert asked == new
@@ -163,7 +165,7 @@ def test_a_parent_that_fails_in_full_gives_its_place_back() -> None:
 
 
 def test_operators_are_credited_with_what_was_confirmed_and_count_children_once() -> None:
-    run = search()
+    run = whole()
     told = run.totals["operators"]["flip"]
     children = sum(len(batch) for batch in run.reader.requests() if batch.parents is not None)
     assert (told["told"], told["children"]) == (children, children)
@@ -198,8 +200,8 @@ def test_while_everything_fails_it_goes_on_looking_for_a_parent() -> None:
 def test_where_a_parent_has_fewer_children_fewer_are_asked_for() -> None:
     with pytest.warns(UserWarning, match="3 distinct children where 12 are wanted"):
         run = search(mutation=TooFew(3))
-    _, whole = generations(run)
-    assert {len(first.candidate) for first, *_ in whole[:-1]} == {3}
+    _, rest = generations(run)
+    assert {len(first.candidate) for first, *_ in rest[:-1]} == {3}
     assert run.reason.startswith("budget spent")
 
 
@@ -335,12 +337,21 @@ def test_small_blocks_are_pieces_of_the_same_contests(case: Any) -> None:
     assert run.best is not None
     assert run.state == "finished"
     if options.get("rungs", RUNGS) is RUNGS:
-        founding, whole = generations(run)
+        founding, rest = generations(run)
         (parent,) = founding.best(1)
-        for first, second, last in whole:
+        for first, second, last in rest:
             assert first.parents == {parent}
             assert second.candidate == first.best(6)
             (parent,) = last.best(1)
+
+
+def short(case: Any, **more: Any) -> evo.Run:
+    problem, options = case()
+    options = {"offspring": 12, "rungs": RUNGS, "initial": 10, **options}
+    return evo.search(problem, evo.OnePlusLambda(**options), evaluations=200, seed=5, **more)
+
+
+whole_short = cache(short)
 
 
 @pytest.mark.parametrize("snapshot_seconds", [0.0, 60.0])
@@ -349,18 +360,11 @@ def test_small_blocks_are_pieces_of_the_same_contests(case: Any) -> None:
 def test_broken_off_anywhere_it_goes_on_to_the_byte(
     case: Any, after: int, snapshot_seconds: float, tmp_path: Path
 ) -> None:
-    problem, options = case()
-    options = {"offspring": 12, "rungs": RUNGS, "initial": 10, **options}
-
-    def go(folder: Path | None, **more: Any) -> evo.Run:
-        return evo.search(problem, evo.OnePlusLambda(**options), evaluations=200, seed=5, run_dir=folder, **more)
-
-    expected = canonical(go(None), tmp_path)
     with contextlib.suppress(StopHere):
         stop = raising(StopHere, after)
-        go(tmp_path / "run", on_elite=stop, snapshot_seconds=snapshot_seconds, message_seconds=1e-9)
+        short(case, run_dir=tmp_path / "run", on_elite=stop, snapshot_seconds=snapshot_seconds, message_seconds=1e-9)
     assert evo.load(tmp_path / "run").state == "interrupted"
-    assert canonical(evo.resume(tmp_path / "run"), tmp_path) == expected
+    assert canonical(evo.resume(tmp_path / "run"), tmp_path) == canonical(whole_short(case), tmp_path)
 
 
 class Mine(Schedule):
@@ -382,41 +386,3 @@ def test_schedules_of_faults_and_restarts() -> None:
 def test_it_keeps_its_promises(problem: evo.Problem, n: int) -> None:
     rungs = RUNGS if isinstance(problem, Pruning) else []
     check_algorithm(lambda: evo.OnePlusLambda(8, rungs=rungs, initial=6), problem, moves=40, n=n)
-
-
-# Settings -------------------------------------------------------------------------------------------------------------
-
-
-def test_both_plain_forms_build_it_again() -> None:
-    algorithm = evo.OnePlusLambda(16, rungs=RUNGS, mutation=Flip(0.1), archive=evo.Top(3))
-    for form in (spec_of(algorithm), describe(algorithm)):
-        again = build("algorithms", form)
-        assert describe(again) == describe(algorithm)
-    assert describe(algorithm)["type"] == "one_plus_lambda"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"offspring": 0}, "offspring and initial >= 1"),
-        ({"founders": 0}, "offspring and initial >= 1"),
-        ({"rungs": [{"tokens": 4}]}, r"rungs\[0\].survivors: expected a whole number from 1 to 12, got None"),
-        ({"rungs": [{"survivors": 13}]}, "from 1 to 12, got 13"),
-        ({"rungs": [{"survivors": 2}, {"survivors": 3}]}, r"rungs\[1\].survivors: expected a whole number from 1 to 2"),
-        ({"rungs": [{"survivors": 2}]}, r"rungs\[0\].survivors: expected 1 in the last rung, got 2"),
-        ({"rungs": [{"survivors": True}]}, "got True"),
-        ({"rungs": [{"survivors": 1, "reserve": 0}]}, r"rungs\[0\].reserve: expected a number above 0 and at most 1"),
-        ({"rungs": [{"survivors": 1, "reserve": 2.0}]}, "at most 1, got 2.0"),
-        ({"rungs": [{"survivors": 1, "fidelity": 3}]}, "expected the name of a fidelity, got 3"),
-        ({"rungs": [{"survivors": 1, "fidelity": "ring"}]}, "Pruning has 'rung' or 'full', got 'ring'"),
-        ({"rungs": [{"survivors": 1, "fidelity": "full", "tokens": 3}]}, "tokens at the reporting fidelity 'full'"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(evo.ConfigError, match=message):
-        search(**options)
-
-
-def test_a_problem_without_rungs_says_what_it_has() -> None:
-    with pytest.raises(evo.ConfigError, match=r"algorithm.rungs\[0\].fidelity: Squares has 'full', got 'rung'"):
-        search(Squares())

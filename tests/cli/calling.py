@@ -7,7 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Evo", "Said"]
+__all__ = ["CONFIG", "Evo", "Said"]
+
+CONFIG = """
+problem: {type: arm, joints: 5}
+algorithm:
+  type: map_elites
+  shape: [10, 10]
+  operator: {type: iso_line, iso_sigma: 0.1}
+  batch: 50
+seed: 1
+budget: {evaluations: 500}
+"""
+"""A run file that takes no time."""
 
 
 @dataclass

@@ -5,20 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import Evo, Said
+from calling import CONFIG, Evo, Said
 
 from evo.cli import main
-
-CONFIG = """
-problem: {type: arm, joints: 5}
-algorithm:
-  type: map_elites
-  shape: [10, 10]
-  operator: {type: iso_line, iso_sigma: 0.1}
-  batch: 50
-seed: 1
-budget: {evaluations: 500}
-"""
 
 
 @pytest.fixture

@@ -129,21 +129,23 @@ class Build(evo.Operator):
     def make(self, parents, args, space, work):
         if args["broken"]:
             raise OSError("no such table [/data/levels]")
-        return Births(space.empty(0), artifacts={"table": b"2"})
+        (work.scratch / "table").write_bytes(b"2" + b" " * args["spaces"])
+        return Births(space.empty(0), artifacts={"table": work.scratch / "table"})
 
 class Prepared(evo.Problem):
     space = evo.Box(-1.0, 1.0, size=3)
     objectives = [evo.Minimize("value")]
     operators = {"build": Build()}
-    def __init__(self, broken: bool = False):
-        self.broken = broken
+    def __init__(self, broken: bool = False, spaces: int = 0):
+        self.args = {"broken": broken, "spaces": spaces}
     def prepare(self):
-        return [Requests(make="build", args=[{"broken": self.broken}], fidelity="born")]
+        return [Requests(make="build", args=[self.args], fidelity="born")]
     def needs(self, fidelity, artifacts):
         return () if fidelity == "born" else (artifacts["table"],)
     def evaluate(self, x, work):
-        (table,) = work.artifacts.values()
-        return evo.Evaluation(objectives=[float(x.sum()) * int(table)])
+        (table,) = work.needed()
+        first = table[:1] if type(table) is bytes else table.open("rb").read(1)
+        return evo.Evaluation(objectives=[float(x.sum()) * int(first)])
 
 class Unlicensed(Prepared):
     def warm_up(self):
@@ -167,8 +169,9 @@ def prepared(config: Path) -> Path:
     return config
 
 
-def test_check_does_the_preparation_first(evo: Evo, prepared: Path) -> None:
-    said = evo("check", prepared)
+@pytest.mark.parametrize("spaces", [0, 2 << 20], ids=["small", "large"])
+def test_check_does_the_preparation_first(evo: Evo, prepared: Path, spaces: int) -> None:
+    said = evo("check", prepared, f"problem.spaces={spaces}")
     assert said.code == 0, said.out + said.err
     assert "for table" in said.out
     assert "64 of 64 succeeded" in said.out

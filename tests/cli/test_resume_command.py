@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
-from calling import Evo
+from calling import CONFIG, Evo
 
 import evo as library
+from evo.cli import main
 from evo.store.reader import FILE_NAME
 from problems.arm import Arm
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run at the end of its budget of 500; to be looked at only."""
+    place = tmp_path_factory.mktemp("first")
+    (place / "small.yaml").write_text(CONFIG)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", str(place / "small.yaml"), "--run-dir", str(place / "first"), "--json"])
+    assert not caught.value.code
+    return place / "first"
+
+
 @pytest.fixture
-def finished(evo: Evo, config: Path) -> Path:
-    """A run at the end of its budget of 500."""
-    assert evo("run", config, "--run-dir", "first").code == 0
-    return Path("first")
+def finished(evo: Evo, first: Path) -> Path:
+    """A copy of it, to be taken up again."""
+    return shutil.copytree(first, Path("first"))
 
 
 def test_a_larger_budget_goes_on(evo: Evo, finished: Path) -> None:
@@ -33,7 +45,7 @@ def test_a_finished_run_is_finished(evo: Evo, finished: Path) -> None:
 
 
 def test_later_changes_build_on_earlier_ones(evo: Evo, finished: Path) -> None:
-    evo("resume", finished, "budget.evaluations=800")
+    evo("resume", finished, "budget.evaluations=800", "--json")
     assert evo("resume", finished, "stop.failures=7", "--json").json["evaluations"] == 800
 
 
@@ -55,7 +67,7 @@ def test_what_the_search_is_cannot_change(evo: Evo, finished: Path, override: st
 
 
 def test_saying_what_is_stored_changes_nothing(evo: Evo, finished: Path) -> None:
-    assert evo("resume", finished, "seed=1", "problem.joints=5").code == 0
+    assert evo("resume", finished, "seed=1", "problem.joints=5", "--json").code == 0
 
 
 def test_a_wrong_key_is_told_the_nearest_one(evo: Evo, finished: Path) -> None:

@@ -52,14 +52,14 @@ def test_the_same_seed_finds_the_same(evo: Evo, config: Path) -> None:
 
 
 def test_the_header_keeps_the_resolved_run_file(evo: Evo, config: Path) -> None:
-    evo("run", config, "--run-dir", "here", "algorithm.operator.line_sigma=0.3")
+    evo("run", config, "--run-dir", "here", "algorithm.operator.line_sigma=0.3", "--json")
     stored = RunReader.open(config.parent / "here").header()["config"]
     assert stored["algorithm"]["operator"] == {"type": "iso_line", "iso_sigma": 0.1, "line_sigma": 0.3}
     assert stored["order"] == {"type": "strict", "block": 50, "lag": 2}
 
 
 def test_an_existing_run_directory_is_refused_with_both_ways_out(evo: Evo, config: Path) -> None:
-    assert evo("run", config, "--run-dir", "here").code == 0
+    assert evo("run", config, "--run-dir", "here", "--json").code == 0
     said = evo("run", config, "--run-dir", "here")
     assert said.code == 2
     assert said.err.count("\n") == 1
@@ -69,7 +69,7 @@ def test_an_existing_run_directory_is_refused_with_both_ways_out(evo: Evo, confi
 
 def test_an_empty_run_directory_may_be_used(evo: Evo, config: Path) -> None:
     (config.parent / "here").mkdir()
-    assert evo("run", config, "--run-dir", "here").code == 0
+    assert evo("run", config, "--run-dir", "here", "--json").code == 0
 
 
 def test_a_place_where_nothing_can_be_made_is_refused(evo: Evo, config: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_stop_rule_ends_the_run_well(evo: Evo, config: Path) -> None:
 
 
 def test_a_run_may_start_from_another_runs_elites(evo: Evo, config: Path) -> None:
-    evo("run", config, "--run-dir", "first")
+    evo("run", config, "--run-dir", "first", "--json")
     said = evo("run", config, "--json", "initial.run=first", "budget.evaluations=100", "seed=2")
     assert said.code == 0, said.err
 

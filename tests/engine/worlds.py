@@ -12,7 +12,19 @@ import evo
 from evo.evaluator import Evaluator, Fidelity
 from evo.operator import Operator
 
-__all__ = ["Bowl", "Broken", "Kernels", "Masks", "Noisy", "Pruning", "Shard", "Squares", "Weighted", "canonical"]
+__all__ = [
+    "Bowl",
+    "Broken",
+    "Kernels",
+    "Masks",
+    "Minibatches",
+    "Noisy",
+    "Pruning",
+    "Shard",
+    "Squares",
+    "Weighted",
+    "canonical",
+]
 
 
 class Bowl(evo.Problem):

@@ -15,9 +15,9 @@ import evo
 from evo.errors import ConfigError
 from evo.registry import build
 from evo.testing import check_problem, check_space
-from problems.planted import Planted, PlantedCoupled, PlantedLevels, PlantedLinear
+from problems.planted import Planted, PlantedCoupled, PlantedLevels, PlantedLinear, PlantedNoisy
 
-ALL = [PlantedLinear(), PlantedCoupled(), PlantedLevels(), PlantedLevels(14, sizes=(4, 1, 14), seed=3)]
+ALL = [PlantedLinear(), PlantedCoupled(), PlantedNoisy(), PlantedLevels(), PlantedLevels(14, sizes=(4, 1, 14), seed=3)]
 
 
 def selections(items: int, drop: int) -> list[list[int]]:
@@ -30,6 +30,7 @@ def test_it_keeps_a_problems_promises(problem: Planted) -> None:
     check_space(problem.space)
 
 
+@limited(deadline=None)
 @given(items=st.integers(2, 9), seed=st.integers(0, 2**32), data=st.data())
 def test_a_selections_optimum_is_the_least_of_all(items: int, seed: int, data: st.DataObject) -> None:
     drop = data.draw(st.integers(1, items - 1))
@@ -39,7 +40,7 @@ def test_a_selections_optimum_is_the_least_of_all(items: int, seed: int, data: s
         assert problem.values(problem.worst[None])[0] == damage.max()
 
 
-@limited(max_examples=30)
+@limited(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), sizes=st.sampled_from([(1,), (1, 3), (2, 5, 1)]), mean=st.integers(2, 4))
 def test_the_best_allocation_is_the_least_of_all(seed: int, sizes: tuple[int, ...], mean: int) -> None:
     problem = PlantedLevels(5, 2, 5, mean, sizes=sizes, seed=seed)
@@ -54,6 +55,25 @@ def test_the_damage_is_that_of_each_and_of_every_two() -> None:
     x = np.array([1, 0, 1, 1, 0, 0])
     assert problem.values(x[None])[0] == pytest.approx(problem.weights @ x + x @ problem.couplings @ x)
     assert (np.tril(problem.couplings) == 0).all()
+
+
+@pytest.mark.parametrize("samples", [1, 16])
+def test_rungs_add_noise_of_each_genome_and_draw_and_the_whole_none(samples: int) -> None:
+    problem = PlantedNoisy(0.5, 10, 4, seed=2)
+    genomes = problem.space.sample(400, np.random.default_rng(0))
+    exact = problem.values(genomes)
+
+    def measured(fidelity: str, draw: int, rows: slice = slice(None)) -> np.ndarray:
+        own = genomes[rows]
+        work = evo.Work(7, fidelity, np.full(len(own), draw), {"samples": samples})
+        return problem.evaluator.evaluate_batch(own, work).objectives[:, 0]
+
+    assert (measured("full", 1) == exact).all()
+    noise = measured("rung", 1) - exact
+    kinds = np.unique(genomes, axis=0, return_index=True)[1]
+    assert noise[kinds].std() == pytest.approx(0.5 * problem.spread / samples**0.5, rel=0.2)
+    assert (measured("rung", 1, slice(50, 60)) == measured("rung", 1)[50:60]).all()
+    assert (measured("rung", 2) != measured("rung", 1)).all()
 
 
 def test_the_error_is_that_of_each_layers_bits_and_weights() -> None:
@@ -110,7 +130,7 @@ def test_genomes_are_shown_in_words() -> None:
     assert PlantedLevels(3).show([0, 1, 2]) == "bits 2 3 4"
 
 
-@pytest.mark.parametrize("name", ["planted_linear", "planted_coupled", "planted_levels"])
+@pytest.mark.parametrize("name", ["planted_linear", "planted_coupled", "planted_noisy", "planted_levels"])
 def test_configurations_call_it_by_a_short_name(name: str) -> None:
     assert build("problems", {"type": name, "seed": 3}).optimum() != build("problems", name).optimum()
 
@@ -122,6 +142,7 @@ def test_configurations_call_it_by_a_short_name(name: str) -> None:
         lambda: PlantedLinear(4, 0),
         lambda: PlantedCoupled(40, 20),
         lambda: PlantedCoupled(coupling=-1.0),
+        lambda: PlantedNoisy(-0.1),
         lambda: PlantedLevels(0),
         lambda: PlantedLevels(sizes=()),
         lambda: PlantedLevels(sizes=(1, 0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from evo.engine.tally import Tally
 from simulation.harness import Schedule, Simulation, check
 
 SCHEDULES = 300
+QUICK = 100
 
 
 def run(seed: int) -> Simulation:
@@ -23,14 +25,21 @@ def run(seed: int) -> Simulation:
     return done
 
 
-@pytest.mark.parametrize("start", range(0, SCHEDULES, 50))
+checked = cache(run)
+"""Run once for all tests that only look at it."""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(start, marks=[pytest.mark.slow] * (start >= QUICK)) for start in range(0, SCHEDULES, 50)],
+)
 def test_every_invariant_holds_after_every_schedule(start: int) -> None:
     for seed in range(start, start + 50):
-        run(seed)
+        checked(seed)
 
 
 def test_schedules_do_meet_faults_restarts_and_quarantines() -> None:
-    done = [run(seed) for seed in range(40)]
+    done = [checked(seed) for seed in range(40)]
     assert sum(one.restarts for one in done) > 10
     assert sum(sum(one.blows.values()) for one in done) > 20
     assert sum(one.master.tally.failures.get("crashed", 0) for one in done) > 0
@@ -42,7 +51,7 @@ def test_schedules_do_meet_faults_restarts_and_quarantines() -> None:
 
 def test_a_seed_replays_its_schedule_exactly(tmp_path: Path) -> None:
     for seed in range(20):
-        first, second = run(seed), run(seed)
+        first, second = checked(seed), run(seed)
         assert first.restarts == second.restarts
         assert first.canonical(tmp_path) == second.canonical(tmp_path)
 
@@ -63,7 +72,7 @@ def test_strict_order_gives_one_record_whatever_goes_wrong(tmp_path: Path) -> No
                 "snapshots": False,
             }
         )
-        done = run(seed)
+        done = checked(seed)
         if done.master.tally.failures.keys() & {"timeout", "crashed"}:
             continue  # those that are logged are part of the record
         assert done.canonical(tmp_path) == Simulation(calm).run().canonical(tmp_path), seed

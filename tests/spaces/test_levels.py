@@ -11,19 +11,22 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError, SpaceError
 from evo.spaces import Box, Levels, Mixed
+from evo.spaces.budgets import Group
 from evo.testing import check_space
 
 Choice = tuple[int, ...]
 
+unhurried = settings(deadline=None)  # tables are made on first use
+
 
 @st.composite
-def spaces(draw: st.DrawFn, genes: int = 6) -> Levels:
-    """Spaces of few genes with odd costs, missing levels and up to three groups, around a genome that exists."""
+def spaces(draw: st.DrawFn, genes: int = 6, names: Sequence[str] = ("q", "k", "v")) -> Levels:
+    """Spaces of few genes with odd costs, missing levels, several groups and ranges, around a genome that exists."""
     n = draw(st.integers(1, genes))
     costs = [draw(st.lists(st.integers(-9, 9), min_size=1, max_size=4)) for _ in range(n)]
     chosen = [draw(st.integers(0, len(row) - 1)) for row in costs]
@@ -31,11 +34,23 @@ def spaces(draw: st.DrawFn, genes: int = 6) -> Levels:
         [level == own or draw(st.booleans()) for level in range(len(row))]
         for row, own in zip(costs, chosen, strict=True)
     ]
-    groups = [draw(st.sampled_from(["q", "k", "v"])) for _ in range(n)]
-    budget = {name: sum(costs[g][chosen[g]] for g in range(n) if groups[g] == name) for name in dict.fromkeys(groups)}
+    groups = [draw(st.sampled_from(names)) for _ in range(n)]
+    budget: dict[str, Any] = {}
+    for name in dict.fromkeys(groups):
+        total = sum(costs[g][chosen[g]] for g in range(n) if groups[g] == name)
+        below, above = draw(st.sampled_from([(0, 0), (0, 7), (3, 0), (2, 9), (99, 99)]))
+        budget[name] = (total - below, total + above) if below or above else total
     if len(budget) == 1 and draw(st.booleans()):
         return Levels(costs, *budget.values(), legal=legal)
     return Levels(costs, budget, groups=groups, legal=legal)
+
+
+def low(group: Group) -> int:
+    return group.budget if isinstance(group.budget, int) else group.budget[0]
+
+
+def high(group: Group) -> int:
+    return group.budget if isinstance(group.budget, int) else group.budget[1]
 
 
 def every_genome(space: Levels) -> list[Choice]:
@@ -45,24 +60,28 @@ def every_genome(space: Levels) -> list[Choice]:
         cost = dict.fromkeys(space.groups, 0)
         for name, group in space.groups.items():
             cost[name] = sum(int(space.costs[gene, choice[gene]]) for gene in group.genes)
-        if all(cost[name] == group.budget for name, group in space.groups.items()):
+        if all(low(group) <= cost[name] <= high(group) for name, group in space.groups.items()):
             found.append(choice)
     return found
 
 
+@unhurried
 @given(space=spaces(), seed=st.integers(0, 2**32))
 def test_it_keeps_a_spaces_promises(space: Levels, seed: int) -> None:
     check_space(space, n=9, seed=seed)
 
 
+@unhurried
 @given(space=spaces(genes=4))
 def test_what_is_drawn_is_every_genome_and_no_other(space: Levels) -> None:
     genomes = every_genome(space)
     assume(len(genomes) <= 8)
     drawn = Counter(map(tuple, space.sample(400, np.random.default_rng(0)).tolist()))
     assert set(drawn) == set(genomes)
-    expected = 400 / len(genomes)
-    assert all(abs(count - expected) < 6 * expected**0.5 for count in drawn.values())
+    totals = Counter(map(tuple, space.totals(np.array(genomes)).tolist()))  # each alike, then each genome of its total
+    for genome, total in zip(genomes, space.totals(np.array(genomes)).tolist(), strict=True):
+        expected = 400 / len(totals) / totals[tuple(total)]
+        assert abs(drawn[genome] - expected) < 6 * expected**0.5
     assert space.rigid == (len(genomes) == 1)
 
 
@@ -76,6 +95,7 @@ def test_genomes_are_drawn_uniformly() -> None:
     assert chi_square < 31.3  # 11 degrees of freedom, one in a thousand
 
 
+@unhurried
 @given(space=spaces(genes=4), numbers=st.lists(st.integers(-3, 6), min_size=4, max_size=4))
 def test_exactly_the_genomes_within_budget_are_accepted(space: Levels, numbers: list[int]) -> None:
     row = numbers[: space.shape[0]]
@@ -86,6 +106,7 @@ def test_exactly_the_genomes_within_budget_are_accepted(space: Levels, numbers: 
             space.check(np.array([row]))
 
 
+@unhurried
 @given(space=spaces(), seed=st.integers(0, 2**32))
 def test_whatever_is_repaired_meets_every_budget(space: Levels, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -96,6 +117,7 @@ def test_whatever_is_repaired_meets_every_budget(space: Levels, seed: int) -> No
         assert [space.repair(row[None].copy())[0].tolist() for row in wild] == once.tolist()
 
 
+@unhurried
 @given(seed=st.integers(0, 2**32), bits=st.integers(2, 40), data=st.data())
 def test_repair_changes_no_more_bits_than_it_must(seed: int, bits: int, data: st.DataObject) -> None:
     budget = data.draw(st.integers(0, bits))
@@ -112,6 +134,7 @@ def test_repair_prefers_no_gene() -> None:
     assert changed.max() < 1.25 * changed.mean()
 
 
+@unhurried
 @given(space=spaces(), seed=st.integers(0, 2**32))
 def test_the_cheapest_genome_is_the_cheapest_of_all(space: Levels, seed: int) -> None:
     prices = np.random.default_rng(seed).normal(size=space.costs.shape)
@@ -120,6 +143,78 @@ def test_the_cheapest_genome_is_the_cheapest_of_all(space: Levels, seed: int) ->
     assert tuple(found.tolist()) == min(every_genome(space), key=lambda genome: prices[each, genome].sum())
 
 
+@unhurried
+@given(space=spaces(genes=5), seed=st.integers(0, 2**32))
+def test_the_cheapest_of_every_total_is_the_cheapest_of_all_of_that_total(space: Levels, seed: int) -> None:
+    prices = np.random.default_rng(seed).normal(size=space.costs.shape)
+    each = np.arange(space.shape[0])
+    by_total: dict[tuple[int, ...], list[Choice]] = {}
+    for genome in every_genome(space):
+        by_total.setdefault(tuple(space.totals(np.array([genome]))[0].tolist()), []).append(genome)
+    for total, genomes in by_total.items():
+        names = dict(zip(space.groups, total, strict=True))
+        found = space.cheapest(prices, names.get("", names))
+        assert tuple(found.tolist()) == min(genomes, key=lambda genome: prices[each, genome].sum())
+
+
+@unhurried
+@given(space=spaces(genes=5))
+def test_the_totals_of_a_group_are_those_of_its_genomes(space: Levels) -> None:
+    found = space.totals(np.array(every_genome(space)))
+    for column, group in enumerate(space.groups.values()):
+        assert group.totals.tolist() == np.unique(found[:, column]).tolist()
+
+
+@unhurried
+@given(space=spaces(genes=5, names=["q"]), total=st.integers(-60, 60))
+def test_a_total_that_no_genome_has_is_refused_with_the_nearest_that_one_has(space: Levels, total: int) -> None:
+    (name,) = space.groups
+    totals = space.groups[name].totals
+    budget = {name: total} if name else total
+    prices = np.zeros(space.costs.shape)
+    if total in totals:
+        assert space.totals(space.cheapest(prices, budget)[None]).item() == total
+        return
+    with pytest.raises(
+        SpaceError, match=f"costs exactly {total}( in group .q.)?; nearest that can be met: "
+    ) as refused:
+        space.cheapest(prices, budget)
+    named = [int(number) for number in re.findall(r"-?\d+", str(refused.value).partition("met:")[2])]
+    assert named == [*totals[totals < total][-1:].tolist(), *totals[totals > total][:1].tolist()]
+
+
+@unhurried
+@given(space=spaces(genes=5), ends=st.tuples(st.integers(-60, 60), st.integers(-60, 60)))
+def test_a_range_that_nothing_lies_in_is_refused_with_the_nearest_beside_it(
+    space: Levels, ends: tuple[int, int]
+) -> None:
+    costs = [np.array(row)[mask].tolist() for row, mask in zip(space.costs, space.legal, strict=True)]
+    sums = {sum(choice) for choice in itertools.product(*costs)}
+    least, most = min(ends), max(ends)
+    assume(least < most)
+    if any(least <= total <= most for total in sums):
+        inside = [total for total in sorted(sums) if least <= total <= most]
+        assert Levels(costs, (least, most)).groups[""].totals.tolist() == inside
+        return
+    with pytest.raises(ConfigError, match=f"costs from {least} to {most}; nearest that can be met: ") as refused:
+        Levels(costs, (least, most))
+    named = [int(number) for number in re.findall(r"-?\d+", str(refused.value).partition("met:")[2])]
+    below, above = [total for total in sums if total < least], [total for total in sums if total > most]
+    assert named == [*([max(below)] if below else []), *([min(above)] if above else [])]
+
+
+@unhurried
+@given(budget=st.integers(0, 12), seed=st.integers(0, 2**32))
+def test_a_range_from_a_number_to_itself_is_that_number(budget: int, seed: int) -> None:
+    costs = [[0, 1, 2], [0, 2, 4], [3, 0], [0, 1], [1, 0, 5]]
+    assume(budget in {sum(choice) for choice in itertools.product(*costs)})
+    one, other = Levels(costs, budget), Levels(costs, (budget, budget))
+    assert repr(one) == repr(other)
+    drawn = [space.sample(9, np.random.default_rng(seed)).tolist() for space in (one, other)]
+    assert drawn[0] == drawn[1]
+
+
+@unhurried
 @given(space=spaces(genes=5), budget=st.integers(-60, 60))
 def test_a_budget_that_cannot_be_met_is_refused_with_the_nearest_that_can(space: Levels, budget: int) -> None:
     costs = [np.array(row)[mask].tolist() for row, mask in zip(space.costs, space.legal, strict=True)]
@@ -152,6 +247,37 @@ def test_a_row_that_misses_its_budget_is_named_with_group_cost_and_budget() -> N
         Levels([[0, 1]] * 3, 2).check(np.array([[0, 2, 0]]))
 
 
+def test_every_total_of_a_range_is_drawn_alike_however_few_genomes_have_it() -> None:
+    space = Levels([[0, 1]] * 16, (0, 16))
+    totals = np.bincount(space.totals(space.sample(17_000, np.random.default_rng(0)))[:, 0], minlength=17)
+    assert (abs(totals - 1000) < 150).all()
+
+
+def test_a_row_outside_its_range_is_named_with_group_cost_and_range() -> None:
+    space = Levels([[0, 4], [0, 7], [0, 7]], {"attn": 4, "mlp": (0, 7)}, groups=["attn", "mlp", "mlp"])
+    assert repr(space) == "Levels(3 genes, budget attn=4, mlp=0 to 7)"
+    space.check(np.array([[1, 0, 0], [1, 0, 1]]))
+    with pytest.raises(SpaceError, match="row 1 costs 14 in group 'mlp', but its budget is 0 to 7"):
+        space.check(np.array([[1, 0, 1], [1, 1, 1]]))
+
+
+@unhurried
+@given(seed=st.integers(0, 2**32), bits=st.integers(2, 40), data=st.data())
+def test_repair_stops_at_the_nearer_end_of_a_range(seed: int, bits: int, data: st.DataObject) -> None:
+    least = data.draw(st.integers(0, bits))
+    most = data.draw(st.integers(least, bits))
+    wrong = np.random.default_rng(seed).integers(0, 2, (5, bits))
+    right = Levels([[0, 1]] * bits, (least, most)).repair(wrong.copy())
+    totals = wrong.sum(axis=1)
+    assert abs(right - wrong).sum(axis=1).tolist() == abs(np.clip(totals, least, most) - totals).tolist()
+
+
+def test_repair_takes_one_step_into_a_range_rather_than_many() -> None:
+    space = Levels([[0, 1]] * 20 + [[0, 10]], (20, 25))
+    right = space.repair(np.array([[1] * 12 + [0] * 9]))
+    assert right.tolist() == [[1] * 12 + [0] * 8 + [1]]
+
+
 def test_people_write_and_read_lists() -> None:
     space = Levels([[0, 1]] * 3, 2)
     assert space.to_json(space.stack([[1, 0, 1]])[0]) == [1, 0, 1]
@@ -166,6 +292,8 @@ def test_thousands_of_genes_of_unequal_size_are_drawn_and_repaired_exactly() -> 
     space = Levels([[size * bits for bits in range(2, 7)] for size in [4, 1, 1, 4, 14, 14, 14] * 220], 3 * 11440)
     drawn = space.sample(4, np.random.default_rng(0))
     space.check(drawn)
+    wide = Levels(space.costs.tolist(), (2 * 11440, 6 * 11440))
+    wide.check(wide.sample(2, np.random.default_rng(0)))
     share = np.bincount(drawn.ravel(), minlength=5) / drawn.size
     assert (np.diff(share) < 0).all()  # few bits are commoner than many where the mean is low
     assert share[-1] > 0.02
@@ -193,8 +321,12 @@ def test_a_pickled_space_leaves_its_tables_behind() -> None:
         ([[0, 1.5]], 1, {}, "costs of the levels of gene 0"),
         ([[0, 2**62]] * 3, 0, {}, "costs of the levels of gene 0"),
         ([[0, 2**70]], 0, {}, "costs of the levels of gene 0"),
-        ([[0, 1]], 1.5, {}, "whole number as budget, got 1.5"),
-        ([[0, 1]], True, {}, "whole number as budget, got True"),
+        ([[0, 1]], 1.5, {}, r"whole number as budget, or two of them \(low, high\), got 1.5"),
+        ([[0, 1]], True, {}, "whole number as budget.* got True"),
+        ([[0, 1]], (1, 0), {}, "from low to high, got the empty range 1 to 0"),
+        ([[0, 1]], (0, 1, 2), {}, "or two of them"),
+        ([[0, 1]], (0, 0.5), {}, "or two of them"),
+        ([[0, 1]], "01", {}, "or two of them"),
         ([[0, 1]] * 2, 1, {"legal": [[True, True]]}, "legal levels of 2 genes, got 1"),
         ([[0, 1]] * 2, 1, {"legal": [[True, True], [True]]}, "gene 1 with 2 levels"),
         ([[0, 1]] * 2, 1, {"legal": [[True, True], [False, False]]}, "gene 1 with 2 levels"),
@@ -216,3 +348,10 @@ def test_arguments_that_make_no_sense_are_refused(
 def test_prices_that_do_not_fit_are_refused(prices: list[list[float]]) -> None:
     with pytest.raises(SpaceError, match=r"Levels\.cheapest"):
         Levels([[0, 1]] * 2, 1).cheapest(prices)
+
+
+@pytest.mark.parametrize("budget", [1, {"mlp": 1}, {"attn": 1, "mlp": 1, "head": 0}])
+def test_a_total_for_other_groups_than_there_are_is_refused(budget: Any) -> None:
+    space = Levels([[0, 1]] * 4, {"attn": (0, 2), "mlp": 1}, groups=["attn", "mlp"] * 2)
+    with pytest.raises(ConfigError, match="a budget for each group by name"):
+        space.cheapest(np.zeros((4, 2)), budget)

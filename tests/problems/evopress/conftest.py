@@ -1,7 +1,11 @@
-"""The four small models, saved once. Torch is loaded by those tests only that ask for one."""
+"""The four small models, saved once, without a tokenizer and with one.
+
+Torch is loaded by those tests only that ask for one.
+"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +22,19 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     parent = tmp_path_factory.mktemp("models")
     return {family: tiny_models.save(family, parent) for family in tiny_models.FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def worlds(model_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Family to the folder of its model with a tokenizer; ``text`` to a folder of text files."""
+    import tiny_models
+    import tiny_world
+
+    parent = tmp_path_factory.mktemp("worlds")
+    found = {family: shutil.copytree(folder, parent / family) for family, folder in model_folders.items()}
+    for folder in found.values():
+        tiny_world.save_tokenizer(folder, tiny_models.VOCABULARY)
+    return found | {"text": tiny_world.save_texts(parent / "text")}
 
 
 @pytest.fixture(params=["gpt2", "llama", "mistral", "qwen2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import pickle
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,13 @@ def model(folder: str) -> Compressible:
     return Compressible.load(folder)
 
 
+def content(builder: BuildLevels, block: int) -> bytes:
+    """The file of one block."""
+    file = io.BytesIO()
+    builder.build(block, file)
+    return file.getvalue()
+
+
 def seen_inputs(model: Compressible) -> dict[str, torch.Tensor]:
     """layer name -> (positions, in) everything that goes into it, in one pass through the whole model."""
     found: dict[str, torch.Tensor] = {}
@@ -109,7 +117,7 @@ def test_blocks_behind_the_last_one_wanted_do_not_run(model: Compressible) -> No
 def test_each_level_is_the_dense_weight_pruned_to_its_count(model: Compressible, method: str) -> None:
     dense = model.logits(TOKENS)
     builder = BuildLevels(model, TOKENS, method, **PLAN)
-    database = Database.open([builder.build(block)[0] for block in range(3)])
+    database = Database.open([content(builder, block) for block in range(3)])
     grams = gram_matrices(model, TOKENS, range(3), batch=2)
     assert database.layers == tuple(layer.name for layer in model.layers)
     for layer in model.layers:
@@ -131,7 +139,7 @@ def test_each_level_is_the_dense_weight_pruned_to_its_count(model: Compressible,
 
 def test_a_level_is_used_where_it_lies(model: Compressible) -> None:
     dense = model.logits(TOKENS)
-    database = Database.open([BuildLevels(model, TOKENS, **PLAN).build(block)[0] for block in range(3)])
+    database = Database.open([content(BuildLevels(model, TOKENS, **PLAN), block) for block in range(3)])
     assignment = {name: database.uniform(name) for name in database.layers}
     assert model.apply(assignment, database.weight) == len(model.layers)
     for layer in model.layers:
@@ -142,7 +150,7 @@ def test_a_level_is_used_where_it_lies(model: Compressible) -> None:
 
 def test_one_level_more_here_and_one_less_there_keep_the_total(model: Compressible) -> None:
     builder = BuildLevels(model, TOKENS, "magnitude", **PLAN)
-    database = Database.open([builder.build(block)[0] for block in range(3)])
+    database = Database.open([content(builder, block) for block in range(3)])
     levels = {name: database.uniform(name) for name in database.layers}
     total = sum(database.about(name).zeros[level] for name, level in levels.items())
     assert len({database.about(name).shape for name in levels}) > 1
@@ -154,7 +162,7 @@ def test_one_level_more_here_and_one_less_there_keep_the_total(model: Compressib
 def test_obs_keeps_more_of_the_output_than_the_others(model: Compressible) -> None:
     lost = {}
     for method in METHODS:
-        built = [BuildLevels(model, TOKENS, method, **PLAN).build(block)[0] for block in range(3)]
+        built = [content(BuildLevels(model, TOKENS, method, **PLAN), block) for block in range(3)]
         database = Database.open(built)
         lost[method] = np.mean([database.errors(name)[database.uniform(name)] for name in database.layers])
     assert lost["obs"] < 0.9 * min(lost["magnitude"], lost["wanda"])
@@ -162,31 +170,31 @@ def test_obs_keeps_more_of_the_output_than_the_others(model: Compressible) -> No
 
 def test_a_file_has_the_same_bits_whoever_builds_it(folder: str) -> None:
     first = BuildLevels(folder, TOKENS, **PLAN)
-    expected = [first.build(block)[0] for block in range(3)]
+    expected = [content(first, block) for block in range(3)]
     frugal = pickle.loads(pickle.dumps(BuildLevels(folder, TOKENS, memory=0, **PLAN)))
     torch.set_num_threads(2)
     try:
-        found = {block: frugal.build(block)[0] for block in (2, 0, 1)}
+        found = {block: content(frugal, block) for block in (2, 0, 1)}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
     assert [found[block] for block in range(3)] == expected
-    assert first.build(1)[0] == expected[1]
-    assert pickle.loads(pickle.dumps(first)).build(2)[0] == expected[2]
+    assert content(first, 1) == expected[1]
+    assert content(pickle.loads(pickle.dumps(first)), 2) == expected[2]
     assert len(pickle.dumps(first)) < len(pickle.dumps(frugal)) + 1000 < 20_000
 
 
 def test_the_digest_follows_what_a_file_is_built_from(model: Compressible) -> None:
     changes = [{}, {"damping": 0.02}, {"sparsity": 0.5}, {"method": "wanda"}, {"store": "float16"}]
-    built = [BuildLevels(model, TOKENS, **{**PLAN, **changed}).build(0)[0] for changed in changes]
-    built.append(BuildLevels(model, TOKENS[:4], **PLAN).build(0)[0])
-    digests = [Database.open(content).digests for content in built]
+    built = [content(BuildLevels(model, TOKENS, **{**PLAN, **changed}), 0) for changed in changes]
+    built.append(content(BuildLevels(model, TOKENS[:4], **PLAN), 0))
+    digests = [Database.open(made).digests for made in built]
     assert len(set(digests)) == len(digests)
 
 
 def test_levels_are_stored_as_asked_for_with_exact_counts(model: Compressible) -> None:
     for store in ("float16", "bfloat16", "float32"):
-        database = Database.open(BuildLevels(model, TOKENS, store=store, **PLAN).build(1)[0])
+        database = Database.open(content(BuildLevels(model, TOKENS, store=store, **PLAN), 1))
         for name in database.layers:
             for level, entry in enumerate(database.levels(name)):
                 assert database.weight(name, level).dtype == getattr(torch, store)
@@ -223,7 +231,7 @@ class Levelled(evo.Problem):
 
 def test_a_search_builds_its_levels_first_and_reads_them(folder: str, tmp_path: Path) -> None:
     run = evo.search(Levelled(folder), evo.Random(), evaluations=8, seed=1, run_dir=tmp_path / "run")
-    names = Database.open([BuildLevels(folder, TOKENS, **PLAN).build(0)[0]])
+    names = Database.open([content(BuildLevels(folder, TOKENS, **PLAN), 0)])
     expected = sum(names.about(name).zeros[int(run.best.genome[i])] for i, name in enumerate(names.layers[:3]))
     assert run.best.objectives["zeros"] == expected
     assert set(run.artifacts) == {"levels/0", "levels/1", "levels/2"}
@@ -235,11 +243,11 @@ def test_what_cannot_be_built_is_named(model: Compressible) -> None:
     builder = BuildLevels(model, TOKENS, **PLAN)
     for block in (-1, 3):
         with pytest.raises(ConfigError, match="expected some of 0 to 2"):
-            builder.build(block)
+            content(builder, block)
     broken = model.layers[1]
     model._dense[broken.name].data[0, 0] = float("nan")
     with pytest.raises(EvaluationError, match=f"{broken.name}: weights or inputs"):
-        BuildLevels(model, TOKENS, **PLAN).build(0)
+        content(BuildLevels(model, TOKENS, **PLAN), 0)
     for wrong in ({"method": "x"}, {"store": "int8"}, {"damping": 0.0}, {"threads": 0}, {"step": 0}, {"sparsity": 2.0}):
         with pytest.raises(ConfigError):
             BuildLevels(model, TOKENS, **{**PLAN, **wrong})

@@ -163,6 +163,12 @@ def test_logits_that_are_not_finite_are_named(bad: float) -> None:
     assert issubclass(NotFinite, ValueError)
 
 
+def test_finite_logits_are_not_refused_however_large_their_sum() -> None:
+    logs = log_probabilities(torch.tensor([[[0.0, -3e38, -3e38]] * 2]))
+    assert not math.isfinite(logs.sum().item())
+    assert bool(torch.isfinite(logs).all())
+
+
 def test_a_broken_dense_model_makes_no_reference(llama: Compressible, tokens: Tokens, tmp_path: Path) -> None:
     for layer in llama.layers:
         llama.set_weight(layer.name, llama.weight(layer.name) * 1e25)

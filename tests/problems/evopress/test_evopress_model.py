@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from evo.errors import ConfigError
-from problems.evopress.model import DENSE, Compressible, NotFinite, view
+from problems.evopress.model import DENSE, Compressible, NotFinite
 from problems.evopress.structure import Kind
 
 LAYERS_A_BLOCK = {"gpt2": 4, "llama": 7, "mistral": 7, "qwen2": 7}
@@ -102,28 +101,6 @@ def test_a_swap_copies_nothing(model: Compressible) -> None:
         model.set_weight(layer.name, weights)
         assert model.weight(layer.name).data_ptr() == weights.data_ptr()
         assert same(model.weight(layer.name), weights)
-
-
-def test_read_only_memory_maps_are_swapped_in_without_copies_or_warnings(llama: Compressible, tmp_path: Path) -> None:
-    layer = llama.layers[0]
-    np.save(tmp_path / "w.npy", np.ones(layer.shape, np.float32))
-    mapped = np.load(tmp_path / "w.npy", mmap_mode="r")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        llama.set_weight(layer.name, view(mapped))
-    assert llama.weight(layer.name).data_ptr() == mapped.ctypes.data
-    del mapped
-    assert llama.logits(some_tokens()).isfinite().all()
-
-
-def test_a_view_keeps_its_array_alive() -> None:
-    def made() -> Tensor:
-        array = np.arange(100_000)
-        array.flags.writeable = False
-        return view(array)
-
-    views = [made() for _ in range(20)]
-    assert all(int(tensor.sum()) == 4_999_950_000 for tensor in views)
 
 
 def test_restoring_brings_back_the_dense_models_bits(model: Compressible) -> None:

@@ -1,0 +1,55 @@
+"""What is refused before a search begins, because nothing could be measured with it, or nothing could be searched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evo.errors import ConfigError
+from problems.evopress.pruning import METHODS
+
+if TYPE_CHECKING:
+    from problems.evopress.problem import EvoPress
+
+__all__ = ["check_arguments", "check_model"]
+
+
+def check_arguments(problem: EvoPress) -> None:
+    """Look at the arguments alone.
+
+    Raises:
+        ConfigError: one is out of its range.
+    """
+    length = problem.length
+    for name, value, least in (
+        ("length", length, 2),
+        ("levels", problem.most, 0),
+        ("step", 1 if problem.step is None else problem.step, 1),
+        ("held_out_tokens", problem.held_out_tokens, length),
+        ("top", problem.top, 1),
+        ("threads", problem.threads, 1),
+    ):
+        if value < least:
+            raise ConfigError(f"{name}: expected {least} or more, got {value}")
+    if not length <= problem.full_tokens <= problem.calibration_tokens:
+        raise ConfigError(
+            f"full_tokens: expected {length} (length) to {problem.calibration_tokens} (calibration_tokens), "
+            f"got {problem.full_tokens}"
+        )
+    if problem.pruning not in METHODS:
+        raise ConfigError(f"pruning: expected one of {', '.join(METHODS)}, got {problem.pruning!r}")
+
+
+def check_model(problem: EvoPress) -> None:
+    """Look at the arguments and the model together.
+
+    Raises:
+        ConfigError: rows that the model cannot read, or a single combination of levels, which leaves nothing to search.
+    """
+    context = problem.outline.context
+    if context is not None and problem.length > context:
+        raise ConfigError(f"length: expected 2 to {context}, the longest that this model reads, got {problem.length}")
+    if problem.space.rigid:
+        raise ConfigError(
+            "levels: a single combination meets the budget, so there is nothing to search; take a sparsity between 0 "
+            "and 1, a smaller step, or more levels (and allow them)"
+        )
