@@ -6,7 +6,7 @@
 
 - *speed*: candidates a second of CPU, one process, one thread: at least 3x the original's way of evaluating (levels
   loaded by name from disk, divergence over the whole vocabulary, one candidate and one sequence at a time), for 16 and
-  64 children on 2048 and 4096 tokens; 512, less than any published minibatch, beside them without a target.
+  64 children on 512, 2048 (the smallest published minibatch) and 4096 tokens.
   `sections/evopress_original.py` says what is taken for the original's way.
 - *share*: forward passes are at least 85 % of the evaluator's time.
 - *search*: `configs/evopress_sparsity.yaml` at the sparsity at which uniform levels cost 1.25 to 1.4 times the dense

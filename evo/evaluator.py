@@ -138,8 +138,9 @@ class Work:
     def scratch(self) -> Path:
         """An empty folder on the run's file system, this work's own, removed when the work is done.
 
-        A large file in it that is handed over as an artifact is given away: it is moved, not copied, and must not be
-        written again. Files elsewhere are copied and left alone.
+        A large file in it that is handed over as an artifact is given away: it is moved, not copied. It must be closed
+        by then (a memory map flushed and dropped), and not be written again: it is kept by the hash of what it holds at
+        that moment. Files elsewhere, and those that have a second name by a hard link, are copied and left alone.
         """
         return self.room.folder()
 

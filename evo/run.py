@@ -281,8 +281,9 @@ class Run:
         """The content of an artifact by its hash.
 
         Raises:
-            RunError: this run has none such.
+            RunError: this run has none such, or it is no hash.
         """
+        _check_hash(digest)
         content = self.reader.artifact(digest)
         if content is not None:
             return content
@@ -292,7 +293,12 @@ class Run:
         return file.read_bytes()
 
     def artifact_path(self, digest: str) -> Path | None:
-        """The file of a large artifact, to be mapped into memory rather than read; None for any other."""
+        """The file of a large artifact, to be mapped into memory rather than read; None for any other.
+
+        Raises:
+            RunError: it is no hash.
+        """
+        _check_hash(digest)
         file = None if self.dir is None else self.dir / "artifacts" / digest
         return file if file is not None and file.is_file() else None
 
@@ -354,3 +360,9 @@ def load(run_dir: Path | str, problem: Problem | None = None) -> Run:
     if problem is not None:
         reader.space = problem.space
     return Run(reader, problem, directory, unknown=unknown)
+
+
+def _check_hash(digest: str) -> None:
+    """No name of a file elsewhere: a hash is digits 0-9 and a-f."""
+    if not isinstance(digest, str) or not digest or not set(digest) <= set("0123456789abcdef"):
+        raise RunError(f"artifact {digest!r}: expected a hash (digits 0-9 and a-f), as artifacts are listed by")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -15,6 +16,11 @@ _PREFIX = "scratch-"
 class Scratch:
     """Folders of one piece of work; nothing is on the disk before the first is asked for.
 
+    They belong to the process that made them: one forked from it leaves them alone, however it ends. A process that is
+    killed removes nothing. What it leaves in a run is swept up when the session ends, or when the next one begins;
+    without a run directory it stays among the machine's temporary files, as nobody can tell there whether another
+    process still needs it, and goes when the machine cleans those.
+
     Args:
         parent: where they lie: the run's artifacts, so that a finished file needs a new name and no copy. None: where
             this machine keeps temporary files.
@@ -23,6 +29,7 @@ class Scratch:
     def __init__(self, parent: Path | None = None) -> None:
         self._parent = parent
         self._root: Path | None = None
+        self._maker = -1
 
     def folder(self) -> Path:
         """A new, empty folder.
@@ -32,7 +39,8 @@ class Scratch:
         """
         if self._root is None:
             self._root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent)).resolve()
-            weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
+            self._maker = os.getpid()
+            weakref.finalize(self, _remove, self._root, self._maker)
         return Path(tempfile.mkdtemp(dir=self._root))
 
     def holds(self, file: Path) -> bool:
@@ -42,8 +50,13 @@ class Scratch:
     def clear(self) -> None:
         """Remove all that is there."""
         if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
+            _remove(self._root, self._maker)
             self._root = None
+
+
+def _remove(root: Path, maker: int) -> None:
+    if os.getpid() == maker:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def sweep(parent: Path) -> None:

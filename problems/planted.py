@@ -240,9 +240,16 @@ class _Noisy(Evaluator):
         return {"rung": Fidelity(), "full": Fidelity()}
 
     def check(self, fidelity: str, params: Mapping[str, Any]) -> None:
-        """See `Evaluator.check`."""
+        """A rung may have ``samples`` and nothing else; ``full`` has no parameters.
+
+        Raises:
+            ConfigError: as `Evaluator.check`.
+        """
+        for name in params:
+            if (fidelity, name) != ("rung", "samples"):
+                raise ConfigError(f"{name}: unknown; a rung has survivors, fidelity, reserve and samples")
         samples = params.get("samples", 1)
-        if fidelity == "rung" and not (isinstance(samples, int) and samples >= 1):
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
             raise ConfigError(f"samples: expected a whole number of at least 1, got {samples!r}")
 
     def evaluate_batch(self, genomes: Genomes, work: Work) -> Evaluations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,8 @@ __all__ = ["INLINE_ARTIFACT", "Keeper", "needed"]
 INLINE_ARTIFACT = 1 << 20
 """Artifacts up to this many bytes travel in messages and live in the run file; larger ones become files."""
 
+_READING = 0o444
+
 
 def needed(requests: Requests, small: Mapping[str, bytes], folder: Path | None) -> dict[str, Path | bytes]:
     """hash -> content or file of what any of the requests needs."""
@@ -35,8 +38,10 @@ def needed(requests: Requests, small: Mapping[str, bytes], folder: Path | None) 
 class Keeper:
     """Puts artifacts where they belong, by the hash of their content.
 
-    A large one appears in the run's folder complete and on the disk, or not at all: it gets its name last. No file is
-    ever in memory as a whole: one in the scratch folder is read once, for its hash, and renamed; any other is copied.
+    A large one appears in the run's folder complete and on the disk, or not at all: it gets its name last. From then on
+    nobody may write it, for the name says what is in it; whoever may read the folder may read it. No file is ever in
+    memory as a whole: one in the scratch folder is read once, for its hash, and renamed; any other is copied, and so is
+    one that has a second name (a hard link) or another owner, through whom its content could still change.
 
     Args:
         folder: the run's, or None where all artifacts travel in messages, whatever their size.
@@ -78,6 +83,7 @@ class Keeper:
         return self._move(partial, self._folder)
 
     def _of_file(self, name: str, path: Path) -> str:
+        path = Path(os.path.realpath(path))
         if path in self._moved and not path.exists():  # handed over under two names
             return self._moved[path]
         status = path.stat()
@@ -85,8 +91,8 @@ class Keeper:
             raise EvaluationError(f"artifact {name!r}: expected a file, but {path} is none")
         if self._folder is None or status.st_size <= INLINE_ARTIFACT:
             return self._hold(path.read_bytes())
-        if self._scratch.holds(path):
-            self._moved[path] = self._move(path.resolve(), self._folder)
+        if self._scratch.holds(path) and status.st_nlink == 1 and status.st_uid == os.geteuid():
+            self._moved[path] = self._move(path, self._folder)
             return self._moved[path]
         partial = self._scratch.folder() / "copy"
         shutil.copyfile(path, partial)
@@ -106,8 +112,22 @@ class Keeper:
         if (folder / digest).exists():
             path.unlink()
         else:
+            path.chmod(stat.S_IMODE(folder.stat().st_mode) & _READING)
             path.replace(folder / digest)
+            _sync(folder)
         return digest
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder onto the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that cannot do it for folders say so
+            raise
+    finally:
+        os.close(handle)
 
 
 def _blake() -> hashlib.blake2b:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ __all__ = ["SurrogateAssisted"]
 
 ENOUGH = 1e-9
 DRAWS = 1 << 62
+HELD = 1.0
+"""Evaluations that cheaper measurements leave over: one for the favourite."""
 FRUITLESS = 4
 """Batches of mutants in a row without a new one: there are no more, or they are too rare."""
 PARENTS = 8
@@ -46,10 +49,13 @@ class SurrogateAssisted(Algorithm):
     share of each batch are plain mutants of the best, in case the model is wrong. No genome is bred twice.
 
     With a `rung` all this is measured at a cheaper fidelity, each batch on a common random draw (a minibatch) that the
-    model allows for; with every batch the genome that it then thinks best is measured at the reporting fidelity.
+    model allows for; with every batch the genome that it then thinks best is measured at the reporting fidelity. One
+    evaluation of the budget is held back for the last favourite; where there is hardly more than that, genomes are
+    measured at the reporting fidelity at once.
 
-    It waits for nothing but the first results: a batch is based on what has been told when it is planned. With ``order:
-    {type: strict, lag: 1}`` that is all that was asked for. Genomes that failed or were rejected count as poor.
+    It waits for nothing but the first results, and before the last favourite for all: a batch is based on what has been
+    told when it is planned. With ``order: {type: strict, lag: 1}`` that is all that was asked for. Genomes that failed
+    or were rejected count as poor.
 
     Source: Jin, "Surrogate-assisted evolutionary computation: recent advances and future challenges", Swarm and
     Evolutionary Computation 1(2), 2011; upper confidence bounds as of Srinivas et al., "Gaussian Process Optimization
@@ -57,7 +63,7 @@ class SurrogateAssisted(Algorithm):
 
     Args:
         offspring: genomes a batch.
-        initial: how many genomes are asked for before the first model.
+        initial: how many genomes are asked for before the first model, where the budget allows.
         rung: how genomes are measured, if not at the reporting fidelity: ``fidelity`` ("rung"), ``reserve`` (what one
             measurement takes from the budget of evaluations, 1), and whatever parameters the evaluator reads.
         mutation: parent to child; by default one that suits the space.
@@ -87,14 +93,18 @@ class SurrogateAssisted(Algorithm):
         memory: int = 500,
         archive: Archive | None = None,
     ) -> None:
-        if min(offspring, initial, looks, steps) < 1:
-            raise ConfigError("SurrogateAssisted: expected offspring, initial, looks and steps >= 1")
-        if not 0 <= explore <= 1 or not 0 <= optimism < np.inf:
-            raise ConfigError(
-                f"SurrogateAssisted: expected explore in [0, 1] and optimism >= 0, got {explore} and {optimism}"
-            )
-        if memory < 2 * FEWEST:
-            raise ConfigError(f"SurrogateAssisted: expected memory >= {2 * FEWEST}, got {memory}")
+        whole = {"offspring": offspring, "initial": initial, "looks": looks, "steps": steps, "memory": memory}
+        for name, value in whole.items():
+            least = 2 * FEWEST if name == "memory" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(
+                    f"SurrogateAssisted: {name}: expected a whole number of at least {least}, got {value!r}"
+                )
+        for name, share, most in (("explore", explore, 1.0), ("optimism", optimism, math.inf)):
+            number = isinstance(share, int | float) and not isinstance(share, bool) and math.isfinite(share)
+            if not number or not 0 <= share <= most:
+                upper = "" if math.isinf(most) else f" and at most {most:g}"
+                raise ConfigError(f"SurrogateAssisted: {name}: expected a number of at least 0{upper}, got {share!r}")
         self.offspring, self.initial = offspring, initial
         self._rung = None if rung is None else _rung(rung)
         self.mutation = mutation
@@ -130,11 +140,13 @@ class SurrogateAssisted(Algorithm):
 
     def ask(self, n: int, turn: Turn) -> Sequence[Requests]:
         """The next n of the batch that is planned, and no further ones."""
-        budget, batches = turn.budget + ENOUGH, []
+        self._why = ""
+        first, budget, batches = turn.first_id, turn.budget + ENOUGH, []
+        if self._queue and self._queue[0].draw is not None and not _most(self._queue[0], budget):
+            self._queue.clear()  # others have spent what it was planned with
         if not self._queue:
             self._plan(turn.rng, budget)
-        first = turn.first_id
-        while self._queue and (count := int(min(n, len(self._queue[0]), budget / self._queue[0].reserve))):
+        while self._queue and (count := min(n, _most(self._queue[0], budget))):
             head = self._queue[0]
             batches.append(head.take(slice(0, count)))
             self._queue[0] = head.take(slice(count, len(head)))
@@ -143,18 +155,27 @@ class SurrogateAssisted(Algorithm):
             n, budget = n - count, budget - count * head.reserve
             self._pending.update(range(first, first + count))
             first += count
+        if not batches and not self._pending and not self._why:
+            self._why = f"budget spent: the {turn.budget:g} evaluations left measure no further genome"
         return batches
 
     def _plan(self, rng: np.random.Generator, budget: float) -> None:
-        """Fill the queue: founders first, then what the model proposes and some mutants."""
-        self._why = ""
-        wanted, rung = self.offspring, self._rung
+        """Fill the queue: founders first, then what the model proposes and some mutants, at last favourites alone."""
+        founders, rung = self.initial + len(self._given), self._rung
+        wanted, most = self.offspring, founders
         if rung is not None:  # the best of the batch before, and in the end of the last, is measured too
-            wanted = int(min(wanted, max(0.0, budget - 2) / rung.reserve))
+            wanted = int(min(wanted, max(0.0, budget - 1 - HELD) / rung.reserve))
+            most = int(min(most, max(0.0, budget - HELD) / rung.reserve))
         draw = int(rng.integers(DRAWS))
         if not self._begun:
-            self._begun = True
-            self._found(rng)
+            if most < min(2, founders):  # nothing to choose a favourite from
+                most, rung = int(budget), None
+            self._found(most, rng)
+            self._begun = bool(self._queue)
+        elif not wanted:
+            rung = None
+            if budget >= 1 and not self._pending:
+                self._finish(rng)
         elif len(self._known) >= FEWEST:
             self._model(wanted, rng)
         elif not self._pending:
@@ -163,17 +184,17 @@ class SurrogateAssisted(Algorithm):
             if rung is not None and batch.candidate is None:
                 batch.fidelity, batch.params, batch.reserve = rung.fidelity, dict(rung.params), rung.reserve
                 batch.draw = np.full(len(batch), draw)
-        if not self._queue and not self._pending:
-            self._why = "no genome is found that was not asked for before" if wanted else "budget spent"
+        if not self._queue and not self._pending and budget >= 1:
+            self._why = "no genome is found that was not asked for before"
 
-    def _found(self, rng: np.random.Generator) -> None:
-        """The initial genomes and mutants of them at growing distance, or random ones."""
+    def _found(self, most: int, rng: np.random.Generator) -> None:
+        """At most so many: the initial genomes and mutants of them at growing distance, or random ones."""
         assert self.mutation is not None
-        given = self._given
+        given = self._given[:most]
         self._add(given, np.full(len(given), -1), "initial", len(given))
-        missing = self.initial - len(given)
+        missing = min(self.initial, most) - len(given)
         if not len(given):
-            self._samples(self.initial, rng)
+            self._samples(missing, rng)
         elif missing > 0:
             children = given[rng.integers(len(given), size=missing)]
             for step in range(self.steps):
@@ -181,6 +202,15 @@ class SurrogateAssisted(Algorithm):
                 if len(going):
                     children[going] = self.mutation.vary([children[going]] * self.mutation.arity, self._space, rng)
             self._add(children, np.full(missing, -1), self.mutation.label, missing)
+
+    def _finish(self, rng: np.random.Generator) -> None:
+        """The favourite, or, where all that are known were measured in full, a new one."""
+        if len(self._known) >= FEWEST:
+            self._model(0, rng)
+        else:
+            self._confirm(self._known.ranked())
+        if not self._queue:
+            self._more(self._known.ranked(), 1, rng)
 
     def _model(self, wanted: int, rng: np.random.Generator) -> None:
         """What the model proposes, from the best genomes known, and, where the problem gives none, from random ones."""
@@ -307,8 +337,16 @@ class SurrogateAssisted(Algorithm):
         self.archive.restore(state["archive"])
 
 
-def _rung(spec: Mapping[str, Any]) -> Rung:
+def _most(batch: Requests, budget: float) -> int:
+    """How many of a batch the budget sees through; a rung's, which have a draw, leave enough for the favourite."""
+    held = 0.0 if batch.draw is None else HELD
+    return int(min(len(batch), max(0.0, budget - held) / batch.reserve))
+
+
+def _rung(spec: Any) -> Rung:
     """The one rung; what is wrong with it is said of ``rung``."""
+    if not isinstance(spec, Mapping) or not all(isinstance(key, str) for key in spec):
+        raise ConfigError(f"rung: expected a mapping such as {{'tokens': 2048, 'reserve': 0.1}}, got {spec!r}")
     try:
         return rungs_from([{"survivors": 1, **spec}], 1)[0]
     except ConfigError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from problems.evopress.tokens import Tokens
 if TYPE_CHECKING:
     from problems.evopress.problem import EvoPress
 
-__all__ = ["Contest", "contestants", "reference_of"]
+__all__ = ["Contest", "contestants", "held", "reference_of"]
 
 REPORTED = 9
 """Sizes of a range that are compared."""
@@ -32,17 +32,22 @@ _BROKEN = 1e6
 """The divergence that dynamic programming sees where logits are not finite."""
 _OWN = ("dense", "uniform", "dp")
 
+_Row = dict[int, tuple[NDArray[np.int64], float]]
+"""Place of a size -> genome and divergence."""
+
 
 @dataclass(frozen=True)
 class Contest:
     """The contestants of one size."""
 
+    wanted: int
+    """The size that is reported: the budget, or one of those at even distances over a range."""
     size: int
-    """What the winner costs, and ``uniform`` and ``dp`` with it."""
+    """What the winner costs, and ``uniform`` and ``dp`` with it; the wanted size where the winner has no part."""
     genomes: Mapping[str, NDArray[np.int64]]
-    """``uniform``, ``dp`` and each arm by its name; ``evo`` is the only one of a run without arms."""
+    """Each arm that has a part by its name, at a size of its own; the only one of a run without arms is ``evo``."""
     winner: str = ""
-    """Which of them the figures of ``evo`` are of; empty where nothing was measured."""
+    """Which of them the figures of ``evo`` are of; empty where the winner has no part."""
 
 
 @dataclass
@@ -52,38 +57,78 @@ class _Found:
     genomes: list[Genomes] = field(default_factory=list)
     kl: list[NDArray[np.float64]] = field(default_factory=list)
 
-    def nearest(self, problem: EvoPress, size: int) -> tuple[NDArray[np.int64], float]:
-        """Of the elites nearest to a size the one that diverges least, and by how much."""
-        genomes, kl = np.concatenate(self.genomes), np.concatenate(self.kl)
-        distance = abs(problem.space.totals(genomes).sum(axis=1) - size)
-        row = int(np.lexsort((kl, distance))[0])
-        return genomes[row], float(kl[row])
+    def near(self, problem: EvoPress, wanted: Sequence[int]) -> _Row:
+        """Place of a wanted size -> an elite, of those that are nearer to it than to any other wanted size.
+
+        It is the nearest of them, and of equally near ones the one that diverges least.
+
+        Raises:
+            SpaceError: an elite misses the budget of a group.
+        """
+        genomes, kl = problem.space.check(np.concatenate(self.genomes)), np.concatenate(self.kl)
+        distance = abs(problem.space.totals(genomes).sum(axis=1)[:, None] - np.asarray(wanted))
+        places = distance.argmin(axis=1)
+        chosen: _Row = {}
+        for row in np.lexsort((kl, distance.min(axis=1))).tolist():
+            chosen.setdefault(int(places[row]), (genomes[row], float(kl[row])))
+        return chosen
+
+
+def held(problem: EvoPress, best: Best | None, run: Any) -> list[Contest]:
+    """What a run holds at each size that is reported, the smallest first: one size for an exact budget.
+
+    The sizes lie at even distances over a range. An arm has a part in those to which one of its elites is nearer than
+    to any other, with the nearest; an arm that holds a single size has a part in one.
+
+    The winner is the arm named ``evo``, else of those not named ``random`` the one that has a part in the most sizes.
+    Of several it is the one with the least divergence on the tokens that were searched with, summed over the sizes in
+    which all of them have a part.
+
+    Raises:
+        SpaceError: an elite misses the budget of a group.
+    """
+    wanted = spaced(problem.space, REPORTED)
+    rows = {name: arm.near(problem, wanted) for name, arm in _arms(best, run).items()}
+    winner = _winner(rows)
+    contests = []
+    for place, size in enumerate(wanted):
+        genomes = {name: own[place][0] for name, own in rows.items() if place in own}
+        if winner in genomes:
+            contests.append(Contest(size, size_of(problem.space, genomes[winner]), genomes, winner))
+        else:
+            contests.append(Contest(size, size, genomes))
+    return contests
 
 
 def contestants(problem: EvoPress, best: Best | None, run: Any, database: Database | None) -> list[Contest]:
-    """The contestants at each size that is reported, the smallest first: one for an exact budget.
+    """What a run holds at each size, and with it what is had without searching: ``uniform`` and ``dp``, of that size.
 
-    The sizes lie at even distances over a range. At each, the elite nearest to it is compared with what is had without
-    searching at exactly the elite's size.
-
-    ``evo`` is the arm of this name, else of those not named ``random`` the one with the least divergence on the tokens
-    that were searched with, summed over the sizes.
+    Raises:
+        SpaceError: as `held`.
     """
-    arms = _arms(best, run)
+    contests = held(problem, best, run)
     prices = _prices(problem, database)
-    sizes = spaced(problem.space, REPORTED)
-    rows = {name: [found.nearest(problem, size) for size in sizes] for name, found in arms.items()}
-    winner = ""
-    if rows:
-        able = [name for name in rows if name != "random"] or list(rows)
-        winner = "evo" if "evo" in rows else min(able, key=lambda name: sum(kl for _, kl in rows[name]))
-        sizes = [size_of(problem.space, genome) for genome, _ in rows[winner]]
-    contests: dict[int, Contest] = {}
-    for place, size in enumerate(sizes):
-        genomes = {"uniform": problem.genes.even(size), "dp": cheapest_of(problem.space, prices, size)}
-        genomes |= {name: found[place][0] for name, found in rows.items()}
-        contests.setdefault(size, Contest(size, genomes, winner))
-    return [contests[size] for size in sorted(contests)]
+    return [
+        replace(
+            one,
+            genomes={
+                "uniform": problem.genes.even(one.size),
+                "dp": cheapest_of(problem.space, prices, one.size),
+                **one.genomes,
+            },
+        )
+        for one in contests
+    ]
+
+
+def _winner(rows: Mapping[str, _Row]) -> str:
+    if "evo" in rows or not rows:
+        return "evo" if rows else ""
+    able = [name for name in rows if name != "random"] or list(rows)
+    most = max(len(rows[name]) for name in able)
+    able = [name for name in able if len(rows[name]) == most]
+    common = set.intersection(*(set(rows[name]) for name in able))
+    return min(able, key=lambda name: sum(rows[name][place][1] for place in sorted(common)))
 
 
 def _arms(best: Best | None, run: Any) -> dict[str, _Found]:

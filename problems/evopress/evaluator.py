@@ -78,7 +78,7 @@ class Divergence(Evaluator):
 
     def version(self) -> str:
         """See `Evaluator.version`: what weights and text are measured is in the artifacts that it needs."""
-        return f"evopress-1:{self.model}:{self.genes}:{self.full}:{self.dtype}"
+        return f"evopress-2:{self.model}:{self.genes}:{self.full}:{self.dtype}"
 
     def warm_up(self) -> None:
         """Load the model, and lend it to the operators of this worker."""
@@ -113,8 +113,9 @@ class Divergence(Evaluator):
         if work.fidelity == "rung":
             return reference.tokens.minibatch(work.rng(row, "minibatch"), int(work.params["tokens"]))
         whole = reference.tokens.everything()
-        rows = -(-min(self.full, whole.tokens) // whole.length)
-        return Minibatch(whole.rows[:rows], whole.length, whole.length)
+        tokens = min(self.full, whole.tokens)
+        rows = -(-tokens // whole.length)
+        return Minibatch(whole.rows[:rows], whole.length, tokens - (rows - 1) * whole.length)
 
     def _needed(self, work: Work) -> tuple[Reference, Database | None]:
         """The artifacts, opened once: the reference first, then the levels of each block."""

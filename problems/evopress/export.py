@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evo.errors import RunError
-from problems.evopress.contestants import contestants
+from problems.evopress.contestants import held
 from problems.evopress.database import Database
 from problems.evopress.outline import quiet
-from problems.evopress.report import database_of
+from problems.evopress.report import database_of, digits_of
 
 if TYPE_CHECKING:
     from problems.evopress.problem import EvoPress
@@ -21,24 +21,28 @@ __all__ = ["write_checkpoint"]
 
 
 def write_checkpoint(problem: EvoPress, run: Any, path: Path) -> None:
-    """Write the winner into a folder; of a range, the winners at the sizes that are reported, each into one of its own.
+    """Write the winner into a folder; of a range, its models at the sizes that are reported, each into one of its own.
 
     Sub-blocks that are left out are not removed from the architecture: the weights by which they write into the
     residual stream are zero, so that any software that loads the architecture runs the compressed model.
 
     Raises:
         RunError: the run has no winner yet.
+        SpaceError: what it has found misses the budget of a group.
     """
     database = database_of(problem, run)
-    contests = contestants(problem, run.best, run, database)
-    if not contests[0].winner:
+    contests = held(problem, run.best, run)
+    if not any(contest.winner for contest in contests):
         raise RunError("this run has measured nothing yet: there is no winner to export")
     table = run.summary.get("front" if problem.measures else "held_out", [])
+    digits = digits_of(problem, contests)
     for number, contest in enumerate(contests):
+        if not contest.winner:
+            continue
         folder, rows = path, table
         if problem.measures:
-            name, share = problem.measures[0].name, problem.genes.share(contest.size)
-            folder, rows = path / f"{name}-{share:.4g}", table[number : number + 1]
+            name, share = problem.measures[0].name, round(problem.genes.share(contest.size), digits)
+            folder, rows = path / f"{name}-{share:.{digits}g}", table[number : number + 1]
         _write(problem, run, contest.genomes[contest.winner], database, folder, rows)
 
 

@@ -17,19 +17,26 @@ def check_arguments(problem: EvoPress) -> None:
     """Look at the arguments alone.
 
     Raises:
-        ConfigError: one is out of its range.
+        ConfigError: one is out of its range, or no whole number.
     """
     length = problem.length
-    for name, value, least in (
-        ("length", length, 2),
-        ("levels", problem.most, 0),
-        ("step", 1 if problem.step is None else problem.step, 1),
-        ("held_out_tokens", problem.held_out_tokens, length),
-        ("top", problem.top, 1),
-        ("threads", problem.threads, 1),
-    ):
-        if value < least:
-            raise ConfigError(f"{name}: expected {least} or more, got {value}")
+    numbers = {
+        "length": length,
+        "levels": problem.most,
+        "step": 1 if problem.step is None else problem.step,
+        "calibration_tokens": problem.calibration_tokens,
+        "full_tokens": problem.full_tokens,
+        "held_out_tokens": problem.held_out_tokens,
+        "top": problem.top,
+        "threads": problem.threads,
+    }
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{name}: expected a whole number, got {value!r}")
+    least = {"length": 2, "levels": 0, "step": 1, "held_out_tokens": length, "top": 1, "threads": 1}
+    for name, bound in least.items():
+        if numbers[name] < bound:
+            raise ConfigError(f"{name}: expected {bound} or more, got {numbers[name]}")
     if not length <= problem.full_tokens <= problem.calibration_tokens:
         raise ConfigError(
             f"full_tokens: expected {length} (length) to {problem.calibration_tokens} (calibration_tokens), "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evo.spaces.levels import Levels
 
-__all__ = ["cheapest_of", "size_of", "sizes_of", "spaced", "splits"]
+__all__ = ["cheapest_of", "decimals", "size_of", "sizes_of", "spaced", "splits"]
 
 
 def size_of(space: Levels, genome: NDArray[np.int64]) -> int:
@@ -30,6 +30,14 @@ def spaced(space: Levels, count: int) -> list[int]:
     wanted = np.linspace(sizes[0], sizes[-1], count)
     nearest = abs(sizes[None] - wanted[:, None]).argmin(axis=1)
     return [int(size) for size in np.unique(sizes[nearest])]
+
+
+def decimals(shares: Iterable[float]) -> int:
+    """To how many decimals shares are rounded so that those that differ still do; four at least."""
+    different, digits = set(shares), 4
+    while len({round(share, digits) for share in different}) < len(different):
+        digits += 1
+    return digits
 
 
 def splits(space: Levels, size: int) -> list[dict[str, int]]:

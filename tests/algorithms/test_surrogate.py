@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from engine.breaking import StopHere, raising
-from engine.worlds import Broken, Masks, Pruning, canonical
+from engine.worlds import Broken, Masks, Minibatches, Pruning, canonical
 from simulation.harness import Schedule, Simulation, check
 
 import evo
-from evo.algorithm import Algorithm
+from evo.algorithm import Algorithm, Turn
+from evo.engine.ledger import results_of
+from evo.records import Outcomes
 from evo.registry import build, describe
 from evo.spec import spec_of
 from evo.testing import check_algorithm
@@ -178,12 +182,60 @@ def test_given_genomes_are_learned_from() -> None:
     assert problem.best.tobytes() not in genomes(asked(run))[1:]
 
 
-@pytest.mark.parametrize("evaluations", [1, 2, 3, 8, 9, 14])
-def test_small_budgets_are_kept(evaluations: int) -> None:
-    for problem, rung in ((PlantedLevels(8), None), (Pruning(), RUNG)):
-        run = search(problem, rung=rung, evaluations=evaluations)
-        assert run.evaluations <= evaluations
-        assert run.state == "finished"
+@pytest.mark.parametrize("evaluations", [*range(1, 10), 14])
+@pytest.mark.parametrize("reserve", [None, 0.125, 0.25, 0.6, 1])
+@pytest.mark.parametrize("lag", [1, 2])
+def test_small_budgets_are_kept_and_give_a_best(evaluations: int, reserve: float | None, lag: int) -> None:
+    rung = None if reserve is None else {"tokens": 4, "reserve": reserve}
+    problem = PlantedLevels(8) if rung is None else Pruning()
+    run = search(problem, rung=rung, evaluations=evaluations, order=evo.Strict(lag=lag))
+    assert evaluations - 1 < run.evaluations <= evaluations
+    assert (run.state, run.reason) == ("finished", "budget spent")
+    assert run.best is not None
+
+
+@pytest.mark.parametrize("initial", [1, 32])
+def test_founders_leave_enough_to_measure_the_favourite(initial: int) -> None:
+    problem = PlantedNoisy(0.3, 10, 4, seed=2)
+    run = search(problem, rung={"samples": 4}, initial=initial, evaluations=32)
+    assert run.best is not None
+    assert run.evaluations == 32
+
+
+def test_while_cheap_measurements_fail_it_goes_on_and_measures_in_full_in_the_end() -> None:
+    class Flaky(Minibatches):
+        def evaluate_batch(self, genomes: Any, work: evo.Work) -> evo.Evaluations:
+            found = super().evaluate_batch(genomes, work)
+            fails = work.fidelity == "rung"
+            return replace(found, failures=dict.fromkeys(range(len(genomes)), "too cheap") if fails else {})
+
+    class Unlucky(Pruning):
+        evaluator = Flaky()
+
+    run = search(Unlucky(), rung=RUNG, evaluations=6)
+    assert run.best is not None
+    assert (run.failures["failed"], run.evaluations) == (16, 6)
+
+
+def test_a_budget_that_measures_nothing_is_said_to() -> None:
+    algorithm = evo.SurrogateAssisted(**QUICK, rung=RUNG)
+    algorithm.setup(Pruning())
+    assert not algorithm.ask(5, Turn(1, 0, 0, 0.5))
+    assert algorithm.exhausted.startswith("budget spent: the 0.5 evaluations left")
+
+
+def test_the_last_favourite_waits_for_all_that_was_asked_for() -> None:
+    algorithm = evo.SurrogateAssisted(**QUICK, rung=RUNG)
+    algorithm.setup(Pruning())
+    (founders,) = algorithm.ask(5, Turn(1, 0, 0, 20.0))
+    assert len(founders) == 5
+    assert not algorithm.ask(5, Turn(1, 1, 5, 1.0)), "others have spent the rest"
+    founders.ids = np.arange(5)
+    outcomes = Outcomes(founders.ids, np.arange(5.0)[:, None], np.empty((5, 0)))
+    algorithm.tell([results_of(founders, outcomes)], Turn(1, 2, 5))
+    (favourite,) = algorithm.ask(5, Turn(1, 3, 5, 1.0))
+    assert favourite.candidate is not None
+    assert (favourite.candidate.tolist(), favourite.draw) == ([founders.candidates[4]], None)
 
 
 # The same run ---------------------------------------------------------------------------------------------------------
@@ -274,10 +326,17 @@ def test_both_plain_forms_build_it_again() -> None:
 @pytest.mark.parametrize(
     ("problem", "options", "message"),
     [
-        (None, {"offspring": 0}, "offspring, initial, looks and steps >= 1"),
-        (None, {"explore": 1.5}, r"explore in \[0, 1\]"),
-        (None, {"optimism": -1.0}, "optimism >= 0"),
-        (None, {"memory": 5}, "memory >= 8, got 5"),
+        (None, {"offspring": 0}, "offspring: expected a whole number of at least 1, got 0"),
+        (None, {"offspring": 2.5}, "offspring: expected a whole number of at least 1, got 2.5"),
+        (None, {"initial": "8"}, "initial: expected a whole number of at least 1, got '8'"),
+        (None, {"looks": True}, "looks: expected a whole number of at least 1, got True"),
+        (None, {"steps": -1}, "steps: expected a whole number of at least 1, got -1"),
+        (None, {"memory": 5}, "memory: expected a whole number of at least 8, got 5"),
+        (None, {"explore": 1.5}, "explore: expected a number of at least 0 and at most 1, got 1.5"),
+        (None, {"explore": "half"}, "explore: expected a number of at least 0 and at most 1, got 'half'"),
+        (None, {"optimism": -1.0}, "optimism: expected a number of at least 0, got -1.0"),
+        (None, {"optimism": float("inf")}, "optimism: expected a number of at least 0, got inf"),
+        (None, {"rung": [1]}, r"^rung: expected a mapping such as .*, got \[1\]"),
         (None, {"rung": {"reserve": 0}}, "^rung.reserve: expected a number above 0"),
         (None, {"rung": {}}, "algorithm.rung.fidelity: PlantedLevels has 'full', got 'rung'"),
         ("aimless", {}, "no objective"),

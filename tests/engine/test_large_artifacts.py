@@ -122,3 +122,14 @@ def test_a_run_that_dies_while_it_moves_a_file_is_taken_up_again(tmp_path: Path)
     assert run.state == "finished"
     assert canonical(run, tmp_path) == canonical(search(tmp_path), tmp_path)
     assert only(tmp_path / "run") == run.artifact_path(run.artifacts["weights"])
+
+
+@pytest.mark.parametrize("name", ["../run.evo", "..", "", "weights", "AB", "/etc/hosts", 7])
+def test_only_a_hash_is_looked_up(name: Any, tmp_path: Path) -> None:
+    run = search(tmp_path, run_dir=tmp_path / "run")
+    for look in (run.artifact, run.artifact_path):
+        with pytest.raises(evo.RunError, match="expected a hash"):
+            look(name)
+    with pytest.raises(evo.RunError, match="artifact 00: not in this run"):
+        run.artifact("00")
+    assert run.artifact_path("00") is None

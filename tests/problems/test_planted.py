@@ -76,6 +76,24 @@ def test_rungs_add_noise_of_each_genome_and_draw_and_the_whole_none(samples: int
     assert (measured("rung", 2) != measured("rung", 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("fidelity", "params", "message"),
+    [
+        ("rung", {"sample": 16}, "^sample: unknown; a rung has .* samples"),
+        ("full", {"samples": 16}, "^samples: unknown"),
+        ("rung", {"samples": True}, "^samples: expected a whole number of at least 1, got True"),
+        ("rung", {"samples": 0}, "^samples: expected a whole number of at least 1, got 0"),
+        ("rung", {"samples": 2.0}, "^samples: expected a whole number of at least 1, got 2.0"),
+    ],
+)
+def test_parameters_that_no_rung_has_are_refused(fidelity: str, params: dict[str, object], message: str) -> None:
+    evaluator = PlantedNoisy().evaluator
+    evaluator.check("rung", {"samples": 16})
+    evaluator.check("full", {})
+    with pytest.raises(ConfigError, match=message):
+        evaluator.check(fidelity, params)
+
+
 def test_the_error_is_that_of_each_layers_bits_and_weights() -> None:
     problem = PlantedLevels(3, 2, 4, 3, sizes=(1, 10), spread=0.0)
     assert problem.values(np.array([[0, 1, 2]]))[0] == pytest.approx(1 / 16 + 10 / 64 + 1 / 256)

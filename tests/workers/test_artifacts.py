@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -156,6 +158,73 @@ def test_a_file_may_have_two_names_and_be_there_already(folder: Path) -> None:
     assert [found.notes[row].artifacts for row in range(2)] == [{"a": kept.name, "b": kept.name}] * 2
     handed(folder, give)
     assert kept.stat().st_ino == before, "others may have it mapped"
+
+
+@pytest.mark.parametrize("names", [["file", "link"], ["link", "file"]])
+def test_a_file_and_a_link_to_it_are_one_artifact(folder: Path, names: list[str]) -> None:
+    def give(work: Work) -> dict[str, Path]:
+        (work.scratch / "link").symlink_to(sparse(work.scratch / "file"))
+        return {name: work.scratch / name for name in names}
+
+    found, _ = handed(folder, give)
+    (kept,) = sound(folder)
+    assert statuses(found) == [Status.OK]
+    assert found.notes[0].artifacts == {"file": kept.name, "link": kept.name}
+
+
+def test_a_file_with_a_second_name_is_copied_as_it_may_be_written_through_that(folder: Path, tmp_path: Path) -> None:
+    def give(work: Work) -> dict[str, Path]:
+        path = sparse(work.scratch / "file")
+        os.link(path, tmp_path / "other")
+        return {"it": path}
+
+    handed(folder, give)
+    with (tmp_path / "other").open("r+b") as file:
+        file.write(b"other content")
+    assert len(sound(folder)) == 1
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_who_may_read_the_folder_may_read_what_is_in_it_and_nobody_writes_it(
+    folder: Path, tmp_path: Path, mode: int
+) -> None:
+    def give(work: Work) -> dict[str, Any]:
+        handle, name = tempfile.mkstemp(dir=work.scratch)
+        os.close(handle)
+        return {
+            "closed": sparse(Path(name), mark=b"closed"),
+            "copied": sparse(tmp_path / "file", mark=b"copied"),
+            "bytes": bytes(2 * INLINE_ARTIFACT),
+        }
+
+    folder.chmod(mode)
+    handed(folder, give)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sound(folder)] == [mode & 0o444] * 3
+
+
+_FORKING = """
+import os, sys
+from pathlib import Path
+from evo.scratch import Scratch
+
+scratch = Scratch(Path(sys.argv[1]))
+folder = scratch.folder()
+seen = []
+for end in (lambda: None, scratch.clear, lambda: globals().pop("scratch")):
+    child = os.fork()
+    if not child:
+        end()
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    seen.append(folder.is_dir())
+scratch.clear()
+print(*seen, folder.exists())
+"""
+
+
+def test_a_process_forked_from_a_worker_leaves_its_scratch_folders(folder: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", _FORKING, str(folder)], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "True True True False\n"), ran.stderr
 
 
 def test_each_row_has_a_scratch_folder_of_its_own_which_is_gone_afterwards(folder: Path) -> None:

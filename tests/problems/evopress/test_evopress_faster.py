@@ -68,20 +68,41 @@ def test_a_namesake_that_computes_something_else_is_left_alone() -> None:
         assert "forward" not in block.mlp.__dict__
 
 
-class Odd(nn.Module):
-    """Named like an attention; wants another argument."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "more"), [("NemotronConfig", {}), ("OlmoConfig", {}), ("OlmoConfig", {"clip_qkv": 0.02})], ids=str
+)
+def test_families_that_turn_or_clamp_otherwise_are_left_alone(
+    name: str, more: dict[str, Any], dtype: torch.dtype, tmp_path: Path
+) -> None:
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 64}
+    configuration = getattr(transformers, name)(**sizes, num_attention_heads=2, num_key_value_heads=2, **more)
+    model: Any = transformers.AutoModelForCausalLM.from_config(configuration, dtype=dtype)  # type: ignore[no-untyped-call]
+    model.eval().save_pretrained(tmp_path)
+    tokens = some_tokens() % 64
+    with torch.inference_mode():
+        expected = model(input_ids=torch.as_tensor(tokens), use_cache=False).logits.float()
+    found = Compressible.load(str(tmp_path), dtype=str(dtype).removeprefix("torch."))
+    assert torch.equal(found.logits(tokens), expected)
+
+
+class LlamaMLP(nn.Module):
+    """Named like Llama's, from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(8, 8) for _ in range(4))
-        self.head_dim, self.scaling, self.is_causal, self.config = 4, 0.5, True, None
+        self.gate_proj, self.up_proj, self.down_proj = (nn.Linear(8, 8) for _ in range(3))
 
-    def forward(self, hidden_states: Tensor, something: Tensor) -> Tensor:
-        return self.o_proj(self.q_proj(hidden_states) * something)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)).clamp(max=50.0) * self.up_proj(x))
+        return found
 
 
-def test_a_namesake_that_wants_other_arguments_is_left_alone() -> None:
-    assert hasten(nn.ModuleList([Odd()])) == 0
+def test_a_namesake_from_elsewhere_is_left_alone() -> None:
+    assert hasten(nn.ModuleList([LlamaMLP()])) == 0
 
 
 def test_swapped_weights_are_those_that_compute(llama: Compressible) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.worlds import canonical
 
 import evo
 from problems.evopress.problem import EvoPress
+from problems.evopress.report import comparison
 
 SMALL: dict[str, Any] = {
     "length": 64,
@@ -50,9 +52,31 @@ def test_the_summary_compares_on_held_out_text(run: evo.Run) -> None:
     assert s["kl"]["dense"] == pytest.approx(0.0, abs=1e-6)
     assert all(s["kl"][name] > 1e-5 for name in ("uniform", "dp", "evo"))
     assert s["ppl"]["dense"] < s["ppl"]["uniform"]
-    assert s["budget_used"] == s["budget_target"] > 0
+    assert s["budget_target"] == sum(group.budget for group in run.problem.space.groups.values()) > 0
+    assert s["budget_used"] == s["budget_target"]
     assert s["tokens"] == run.costs["tokens"] > 1000
     assert [row["model"] for row in s["held_out"]] == ["dense", "uniform", "dp", "evo"]
+
+
+def test_a_winner_that_misses_a_budget_is_not_reported(run: evo.Run) -> None:
+    space, genome = run.problem.space, run.best.genome
+    for forged in genome + np.eye(len(genome), dtype=np.int64):
+        if not space.outside(forged[None])[0]:
+            with pytest.raises(evo.SpaceError, match=r"row \d+ costs \d+.*, but its budget is \d+"):
+                comparison(run.problem, replace(run.best, genome=forged), run)
+            break
+    else:
+        pytest.fail("no level can be raised")
+
+
+def test_three_of_one_kind_and_one_of_the_other_are_not_two_of_each() -> None:
+    run = evo.search(problem("depth"), evo.OnePlusLambda(4, rungs=RUNGS), evaluations=3, seed=3)
+    groups, forged = np.array(run.problem.genes.groups), run.best.genome.copy()
+    forged[np.flatnonzero((groups == "attention") & (forged == 0))[0]] = 1
+    forged[np.flatnonzero((groups == "mlp") & (forged == 1))[0]] = 0
+    assert forged.sum() == run.best.genome.sum() == run.summary["budget_target"]
+    with pytest.raises(evo.SpaceError, match=r"costs 3 in group 'attention', but its budget is 2"):
+        comparison(run.problem, replace(run.best, genome=forged), run)
 
 
 def test_the_checkpoint_reproduces_the_winners_figures(run: evo.Run, tmp_path: Path) -> None:

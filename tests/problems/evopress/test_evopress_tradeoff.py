@@ -11,13 +11,15 @@ import pytest
 import torch
 from engine.breaking import StopHere, raising
 from engine.worlds import canonical
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_world import SETTINGS, call, write_run_file
 
 import evo
-from problems.evopress.contestants import contestants
+from problems.evopress.contestants import contestants, held
 from problems.evopress.problem import EvoPress
 from problems.evopress.report import database_of
-from problems.evopress.sizes import size_of
+from problems.evopress.sizes import decimals, size_of
 
 torch.set_num_threads(1)
 
@@ -82,12 +84,14 @@ def test_the_front_compares_everyone_at_the_same_size(run: evo.Run) -> None:
     front = run.summary["front"]
     name = run.problem.measures[0].name
     assert [row[name] for row in front] == [round(run.problem.genes.share(one.size), 4) for one in contests]
-    assert len(front) == {"sparsity": 8, "left_out": 3}[name]  # nine, but of eight cells two are nearest to one elite
+    assert len(front) == {"sparsity": 9, "left_out": 3}[name]
+    assert sum(contest.winner == "evo" for contest in contests) >= {"sparsity": 7, "left_out": 3}[name]
     for contest in contests:
         assert {size_of(run.problem.space, genome) for genome in contest.genomes.values()} == {contest.size}
-    for row in front:
+    for row, contest in zip(front, contests, strict=True):
         assert set(row) == {name, *(f"{who} {what}" for who in ("uniform", "dp", "evo") for what in ("ppl", "kl"))}
-        assert min(value for key, value in row.items() if key.endswith("kl")) > 0
+        assert (row["evo kl"] is None) == (not contest.winner)
+        assert all(value > 0 for key, value in row.items() if key.endswith("kl") and value is not None)
     assert front[0]["uniform kl"] < front[-1]["uniform kl"]
 
 
@@ -96,16 +100,33 @@ def test_single_figures_are_those_of_the_size_in_the_middle(run: evo.Run) -> Non
     assert set(s["ppl"]) == set(s["kl"]) == {"dense", "uniform", "dp", "evo"}
     (row,) = [row for row in s["front"] if row["evo kl"] == round(s["kl"]["evo"], 4)]
     middle = (run.problem.measures[0].low + run.problem.measures[0].high) / 2
-    assert abs(row[name] - middle) == min(abs(other[name] - middle) for other in s["front"])
+    won = [other[name] for other in s["front"] if other["evo kl"] is not None]
+    assert abs(row[name] - middle) == min(abs(other - middle) for other in won)
     assert row["uniform ppl"] == pytest.approx(s["ppl"]["uniform"], abs=1e-3)
-    assert s["budget_used"] == s["budget_target"]
+    wanted = [contest.wanted for contest in held(run.problem, run.best, run)]
+    assert s["budget_target"] in wanted
+    assert min(wanted, key=lambda size: abs(size - s["budget_used"])) == s["budget_target"]
+
+
+def test_the_sizes_that_are_reported_do_not_depend_on_what_was_found(run: evo.Run) -> None:
+    contests = held(run.problem, run.best, run)
+    ends = [sum(int(group.totals[end]) for group in run.problem.space.groups.values()) for end in (0, -1)]
+    wanted = [contest.wanted for contest in contests]
+    assert [wanted[0], wanted[-1]] == ends
+    gaps = np.diff(wanted)
+    assert gaps.max() - gaps.min() <= 2 * run.problem.space.costs.max()
+    for contest in contests:
+        assert abs(contest.size - contest.wanted) <= gaps.max() / 2 + 1
 
 
 def test_each_reported_size_is_exported_into_a_folder_of_its_own(run: evo.Run, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    run.export("hf", tmp_path / "models")
-    name, front = run.problem.measures[0].name, run.summary["front"]
+    stored = evo.load(run.dir)
+    stored.export("hf", tmp_path / "models")
+    assert "calibration" not in vars(stored.problem)  # nothing is measured for it
+    name = run.problem.measures[0].name
+    front = [row for row in run.summary["front"] if row["evo kl"] is not None]
     folders = sorted((tmp_path / "models").iterdir())
     assert {folder.name for folder in folders} == {f"{name}-{row[name]:.4g}" for row in front}
     for folder, row in zip(folders, front, strict=True):
@@ -114,6 +135,22 @@ def test_each_reported_size_is_exported_into_a_folder_of_its_own(run: evo.Run, t
         size = size_of(run.problem.space, np.array(levels))
         assert run.problem.genes.share(size) == pytest.approx(row[name], abs=1e-4)
         assert f"| {row[name]} | {row['uniform ppl']} |" in (folder / "README.md").read_text()
+
+
+def test_sizes_that_are_nearly_equal_are_told_apart(compress: Any, tmp_path: Path) -> None:
+    narrow = {"method": "sparsity", "sparsity": [0.58, 0.5805], "pruning": "magnitude"}
+    run = compress(MAP | {"shape": [64]}, narrow, 12)
+    front = [row["sparsity"] for row in run.summary["front"] if row["evo kl"] is not None]
+    assert len({f"{share:.4g}" for share in front}) < len(front) == len(set(front))
+    run.export("hf", tmp_path / "models")
+    assert {folder.name for folder in (tmp_path / "models").iterdir()} == {f"sparsity-{share}" for share in front}
+
+
+@given(st.lists(st.floats(0, 1), min_size=1))
+def test_shares_are_shown_with_as_few_decimals_as_tell_them_apart(shares: list[float]) -> None:
+    digits, different = decimals(shares), set(shares)
+    assert len({round(share, digits) for share in different}) == len(different)
+    assert digits == 4 or len({round(share, digits - 1) for share in different}) < len(different)
 
 
 @pytest.mark.slow
@@ -170,6 +207,45 @@ def test_without_an_arm_of_this_name_evo_is_the_best_that_is_not_random(compress
     assert kl[contest.winner] == min(kl.values())
     assert run.summary["kl"]["evo"] == run.summary["kl"][contest.winner]
     assert "evo" not in names
+
+
+def test_an_arm_that_holds_one_size_does_not_win_a_trade_off(compress: Any) -> None:
+    searches = arms(line=GRADUAL, grid=MAP | {"shape": [3]}, random={"type": "random", "batch": 4})
+    run = compress(searches, RANGES["depth"], 72)
+    contests = held(run.problem, run.best, run)
+    lines = [contest.genomes["line"] for contest in contests if "line" in contest.genomes]
+    (line,) = (view for path, view in run.archives.items() if path.startswith("arm/line/"))
+    (grid,) = (view for path, view in run.archives.items() if path.startswith("arm/grid/"))
+    assert len(lines) == 1
+    assert len(grid.candidate) == 3
+    assert line.objectives.min() < grid.objectives.mean()
+    assert [contest.winner for contest in contests] == ["grid"] * 3
+    front = run.summary["front"]
+    assert [row["left_out"] for row in front] == [2, 3, 4]
+    for contest, row in zip(contests, front, strict=True):
+        for arm in ("line", "random"):
+            there = arm in contest.genomes
+            own = size_of(run.problem.space, contest.genomes[arm]) if there else None
+            assert row[f"{arm} left_out"] == own
+            assert [row[f"{arm} ppl"] is None, row[f"{arm} kl"] is None] == [not there] * 2
+    assert set(run.summary["ppl"]) == {"dense", "uniform", "dp", "evo", "line", "grid", "random"}
+    assert run.summary["kl"]["evo"] == run.summary["kl"]["grid"]
+
+
+def test_an_arm_is_shown_with_its_own_size_where_it_differs(compress: Any) -> None:
+    searches = arms(first=MAP | {"shape": [16]}, second=MAP | {"shape": [5]})
+    run = compress(searches, RANGES["sparsity"], 120)
+    contests, front = held(run.problem, run.best, run), run.summary["front"]
+    winners = {contest.winner for contest in contests} - {""}
+    assert len(winners) == 1
+    (other,) = {"first", "second"} - winners
+    differing = 0
+    for contest, row in zip(contests, front, strict=True):
+        if contest.winner and other in contest.genomes:
+            share = run.problem.genes.share(size_of(run.problem.space, contest.genomes[other]))
+            assert row[f"{other} sparsity"] == pytest.approx(share, abs=1e-4)
+            differing += row[f"{other} sparsity"] != row["sparsity"]
+    assert differing
 
 
 def test_random_search_alone_is_its_own_winner(compress: Any) -> None:
