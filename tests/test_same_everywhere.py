@@ -89,7 +89,7 @@ def test_a_run_killed_before_it_began_can_be_started_again(moment, tmp_path, exp
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow), 4])
 def test_ray_workers_give_the_run_that_this_process_gives(workers, tmp_path, expected, ray_session):
     run = search(tmp_path / "run", workers=workers, message_seconds=0.001)
     assert canonical(run, tmp_path) == expected

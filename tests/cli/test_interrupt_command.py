@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from calling import Evo
 
 from evo.store.reader import FILE_NAME
@@ -26,6 +27,7 @@ class Slow(Arm):
 """
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_exits_130_and_resumes_to_what_it_would_have_been(evo: Evo, config: Path) -> None:
     (config.parent / "slow_problem.py").write_text(SLOW)
     slow = "problem={type: 'slow_problem:Slow', joints: 5}"

@@ -180,6 +180,7 @@ def test_many_genomes_are_shown_by_one_process():
     assert found[2] == ("[2.0, 2.0, 2.0]", "the problem's show failed (ValueError: not this one)")
 
 
+@pytest.mark.slow
 def test_a_genome_that_takes_too_long_does_not_lose_those_before_it():
     run = Run(None, Counting(joints=3))
     shown_all(run, np.zeros((1, 3)))  # imports lie in the cache now

@@ -135,6 +135,7 @@ def test_shards_and_messages_of_any_size_give_ray_workers_the_same_formulas(
     assert formulas(run) == formulas(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_search_moves_between_ray_and_this_process(expected: bytes, tmp_path: Path, ray_session: None) -> None:
     with pytest.raises(StopHere):

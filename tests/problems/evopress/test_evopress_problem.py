@@ -102,7 +102,8 @@ def test_the_checkpoint_reproduces_the_winners_figures(run: evo.Run, tmp_path: P
     assert "| evo |" in (tmp_path / "winner" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("method", ["sparsity", pytest.param("depth", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sparsity", "depth"])
 def test_a_search_that_was_broken_off_ends_as_if_it_had_not_been(method: str, tmp_path: Path) -> None:
     expected = canonical(search(method), tmp_path)
     with pytest.raises(StopHere):
