@@ -1,6 +1,6 @@
 """How fast language models are compressed, and how well: EvoPress on the model that is shipped.
 
-    python benchmarks/evopress.py                     # all: about half an hour on two quiet cores
+    python benchmarks/evopress.py                     # all: three quarters of an hour on two cores
     python benchmarks/evopress.py --quick             # fewer sizes and seeds, some minutes
     python benchmarks/evopress.py --only speed share  # some parts
 
@@ -15,7 +15,7 @@
   search on as many tokens. The aim is 6 % and 20 %.
 - *depth*: 4 of 12 blocks left out, and 2 of 12 attention with 2 of 12 MLP sub-blocks: all are measured once; a search
   on that table, 16 children a generation, is at the optimum within 10 generations in 95 of 100 seeds.
-- *parallel*: one search inline and on two Ray workers: total CPU at most 1.15x, each worker busy at least 90 %.
+- *parallel*: one search on one and on two Ray workers: total CPU at most 1.15x, each worker busy at least 90 %.
 
 Exits with 1 when a target is missed. Ratios are of CPU time and taken in turns; shares of a worker's time and the wall
 clock need a quiet machine.
