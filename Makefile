@@ -4,9 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SCHEDULES ?= 10000
+PROCESSES ?= 2
+FIRST ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow lint format types bench clean
+.PHONY: help install demo test slow simulate lint format types bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,10 +28,13 @@ demo: install ## a search on local Ray that fills a map, under a minute
 	$(BIN)/evo run configs/map_elites_arm.yaml
 
 test: install ## unit tests, laws, inline runs and one Ray
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
 slow: install ## the tests marked slow
-	$(BIN)/python -m pytest -m slow --timeout 900
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow --timeout 900
+
+simulate: install ## simulated faults: SCHEDULES=10000 PROCESSES=2 FIRST=0, a million for a night
+	PYTHONPATH=tests $(BIN)/python -m simulation --schedules $(SCHEDULES) --processes $(PROCESSES) --first $(FIRST)
 
 lint: install ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from evo.algorithm import Algorithm, Turn
 from evo.algorithms import Arms, Enumeration, Genetic, Islands, MapElites, OnePlusLambda, Random, SurrogateAssisted
 from evo.archive import Archive
 from evo.archives import Grid, Top
+from evo.engine.crew import Group
 from evo.engine.order import Arrival, Strict
 from evo.errors import (
     ConfigError,
@@ -25,6 +26,7 @@ from evo.operator import Births, Enumerator, Operator
 from evo.problem import Best, Maximize, Measure, Minimize, Objective, Problem
 from evo.records import BORN, Change, Requests, Results, Status
 from evo.run import Run, load
+from evo.sandbox import Sandbox
 from evo.session import Search, resume, search, start
 from evo.space import Space
 from evo.spaces import BitMask, Box, Categorical, Integers, Json, Levels, Mixed, Permutation
@@ -54,6 +56,7 @@ __all__ = [
     "Fidelity",
     "Genetic",
     "Grid",
+    "Group",
     "Integers",
     "Islands",
     "Json",
@@ -76,6 +79,7 @@ __all__ = [
     "Results",
     "Run",
     "RunError",
+    "Sandbox",
     "Search",
     "Space",
     "SpaceError",

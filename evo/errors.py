@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "ClusterLost",
+    "ClusterRefused",
     "ConfigError",
     "EvaluationError",
     "EvoError",
@@ -40,6 +42,14 @@ class ReplayMismatch(RunError):  # noqa: N818 - it names what happened
 
 class WorkerError(EvoError):
     """Workers cannot be had or kept: infeasible resources, a start that fails, a problem that cannot be shipped."""
+
+
+class ClusterLost(WorkerError):  # noqa: N818 - it names what happened
+    """The cluster is gone, or cannot be reached for now: what was logged is safe, and the run can be resumed."""
+
+
+class ClusterRefused(WorkerError):  # noqa: N818 - it names what happened
+    """The cluster is there, but not for us as we are (token, versions): trying again does not help."""
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict, no error

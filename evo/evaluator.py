@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from evo.errors import EvaluationError, Rejected
 from evo.random import draw_rng
 from evo.records import Genomes
+from evo.redact import redact
+from evo.sandbox import Sandbox
 from evo.scratch import Scratch
 from evo.spec import Configured
 from evo.versions import version_of
@@ -37,7 +39,7 @@ def reason_of(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - part of the supervision boundary: an exception's own text is users' code too
         text = "(it cannot say why: its __str__ raises)"
-    return f"{type(error).__name__}: {text}\n{''.join(traceback.format_exception(error))}"
+    return redact(f"{type(error).__name__}: {text}\n{''.join(traceback.format_exception(error))}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Fidelity:
     """Leases taken for one evaluation: ``("gpu",)`` while timing."""
     queue: int = 0
     """How many candidates may wait at this fidelity before `ask` is told that there is no room; 0 for no limit."""
+    sandbox: bool | Sandbox = False
+    """Whether each evaluation (or `group` of them) runs in a child process of its own, and within which limits."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,8 @@ class Evaluator(Configured, ABC):
         """
 
     def warm_up(self) -> None:
-        """Load models, data, compilers. Called once on each worker."""
+        """Load models, data, compilers. Called once on each worker, or, for fidelities in a sandbox, once in the
+        process that their children are forked from: neither threads nor a CUDA context made here live on in these."""
 
     def check(self, fidelity: str, params: Mapping[str, Any]) -> None:
         """Refuse parameters with which nothing can be measured, before the search begins; by default none are refused.
@@ -227,8 +232,8 @@ class FunctionEvaluator(Evaluator):
 
     @property
     def fidelities(self) -> Mapping[str, Fidelity]:
-        """One, with the problem's deadline."""
-        return {"full": Fidelity(deadline=self.problem.deadline)}
+        """One, with the problem's deadline and sandbox."""
+        return {"full": Fidelity(deadline=self.problem.deadline, sandbox=self.problem.sandbox)}
 
     @cached_property
     def _widths(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evo.errors import ConfigError
 from evo.records import Requests
+from evo.sandbox import Sandbox
 from evo.space import Space
 from evo.spec import Configured
 
@@ -96,6 +97,9 @@ class Problem(Configured):
     deadline: float = 3600.0
     """Seconds that `evaluate` may take for one genome before its worker is ended. In-process work is interrupted, but
     Python code only, and not where the search runs in a thread (`evo.start`): there no deadline is kept."""
+    sandbox: bool | Sandbox = False
+    """Whether `evaluate` runs in a child process of its own for each genome, and within which limits: then a crash, an
+    endless loop or a flood of output costs that genome alone, and the worker lives on."""
     nonfinite: Literal["drop", "refuse"] = "drop"
     """What is not finite: ``drop`` counts the candidate as invalid, ``refuse`` stops the run."""
 

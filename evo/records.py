@@ -85,7 +85,8 @@ class Status(IntEnum):
     TIMEOUT = 3
     """It overran its deadline and was ended by killing the process."""
     CRASHED = 4
-    """It was alone on a fresh worker when that worker died, for the second time: quarantined."""
+    """It was alone on a fresh worker when that worker died, for the second time: quarantined. In a sandbox: its own
+    process was killed by a signal."""
     REJECTED = 5
     """The evaluator did its work and says that this is not what is searched; the note holds the reason. No failure."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -350,16 +352,28 @@ def load(run_dir: Path | str, problem: Problem | None = None) -> Run:
         from evo import registry
 
         folder = (reader.header().get("config") or {}).get("folder")
-        if folder:
+        closed = "" if folder is None else _distrusted(Path(folder))
+        if folder and not closed:
             registry.search_in(Path(folder))
         try:
             problem = registry.build("problems", spec)
         except (EvoError, ImportError, AttributeError, TypeError, ValueError, OSError) as error:
             # A run must stay readable where its problem's code or data is gone.
-            unknown = f" ({type(error).__name__}: {error})"
+            unknown = f" ({type(error).__name__}: {error}{closed})"
     if problem is not None:
         reader.space = problem.space
     return Run(reader, problem, directory, unknown=unknown)
+
+
+def _distrusted(folder: Path) -> str:
+    """Why a folder that a run names is not searched for modules: whoever made the run may have put them there."""
+    try:
+        about = folder.stat()
+    except OSError:  # there is nothing to find
+        return ""
+    if about.st_uid not in (0, os.geteuid()):
+        return f"; {folder} belongs to another user, so it is not searched"
+    return f"; everybody may write in {folder}, so it is not searched" if about.st_mode & stat.S_IWOTH else ""
 
 
 def _check_hash(digest: str) -> None:

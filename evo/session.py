@@ -10,15 +10,17 @@ from typing import Any
 
 from evo.algorithm import Algorithm
 from evo.engine.build import Plan, continued, fresh
-from evo.engine.crew import Crew
+from evo.engine.crew import Crew, Group
 from evo.engine.driver import Monitor
 from evo.engine.order import Order, order_from
 from evo.engine.rules import Rules
 from evo.engine.sitting import Sitting
+from evo.engine.stopping import Stopping
 from evo.errors import ConfigError
 from evo.evaluator import Resources
 from evo.problem import Best, Problem
 from evo.run import Run
+from evo.sandbox import Sandbox, sandbox_from
 from evo.worker import Workers
 
 __all__ = ["Search", "resume", "search", "start"]
@@ -31,10 +33,11 @@ def search(
     evaluations: float | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    workers: int | str | Workers | None = None,
+    workers: int | str | Group | Sequence[Group] | Workers | None = None,
     backend: str | None = None,
     address: str | None = None,
     shape: Resources | None = None,
+    sandbox: bool | Sandbox | None = None,
     order: Order | str | None = None,
     run_dir: Path | str | None = None,
     name: str | None = None,
@@ -50,8 +53,13 @@ def search(
     window: int = 2,
     config: dict[str, Any] | None = None,
     handle_signals: bool = True,
+    stopping: Stopping | None = None,
 ) -> Run:
     """Search until the budget is spent or a rule stops it, and return the run.
+
+    Where the process itself dies (its memory, its machine, Ray's head, with which Ray ends its driver), `resume` takes
+    the run up from its directory. Nothing does that by itself here: the command line has a supervisor, a program has
+    not.
 
     Args:
         problem: what is searched.
@@ -59,10 +67,13 @@ def search(
         evaluations: budget in distinct evaluations; an algorithm that ends by itself (`Enumeration`) needs none.
         seconds: budget in wall time.
         seed: all randomness follows from it.
-        workers: None for this process, a number or ``"ray"`` for Ray actors, or workers of your own.
+        workers: None for this process, a number or ``"ray"`` for Ray actors, a `Group` for a number that follows
+            the work and the room there is, several for several kinds of workers, or workers of your own.
         backend: ``"inline"`` or ``"ray"``, where `workers` does not say.
         address: of a running Ray cluster.
         shape: what each worker occupies; by default enough for every fidelity.
+        sandbox: True or limits: every evaluation runs in a child process of its own, whose crash, endless loop or
+            hunger for memory costs that candidate alone; False: none does; None: as the problem's fidelities say.
         order: ``"strict"`` (the default: the same run for any number of workers), ``"arrival"``, or a policy object.
         run_dir: where the run file goes; None keeps the log in memory.
         name: the run's name; by default its directory's.
@@ -79,11 +90,14 @@ def search(
         window: messages a worker holds.
         config: the resolved configuration, kept in the header.
         handle_signals: one Ctrl-C drains and returns a resumable run (state ``interrupted``), a second stops at once.
+            SIGTERM and SIGHUP drain for 10 s at most.
+        stopping: a supervisor's: what it asks, and what it watches.
 
     Raises:
         ConfigError: a parameter is wrong, or there is no budget for an algorithm that never ends by itself.
         RunError: the run directory cannot be used or written.
         WorkerError: workers cannot be had, or the problem cannot be shipped to them.
+        ClusterLost: Ray is gone or cannot be reached for now; the run can be resumed.
 
     Example:
         >>> import evo
@@ -100,7 +114,15 @@ def search(
         raise ConfigError("no budget: give evaluations=, seconds=, target= or plateau=")
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"seed: expected a whole number of at least 0, got {seed!r}")
-    crew = Crew.of(workers, backend, address=address, shape=shape, message_seconds=message_seconds, window=window)
+    crew = Crew.of(
+        workers,
+        backend,
+        address=address,
+        shape=shape,
+        sandbox=sandbox_from(sandbox),
+        message_seconds=message_seconds,
+        window=window,
+    )
     plan = fresh(
         problem,
         algorithm,
@@ -115,7 +137,7 @@ def search(
         config=config,
     )
     with plan:
-        return Sitting(plan, monitor, snapshot_seconds, on_elite).sit(handle_signals)
+        return Sitting(plan, monitor, snapshot_seconds, on_elite, stopping).sit(handle_signals)
 
 
 def resume(
@@ -125,10 +147,11 @@ def resume(
     *,
     evaluations: float | None = None,
     seconds: float | None = None,
-    workers: int | str | Workers | None = None,
+    workers: int | str | Group | Sequence[Group] | Workers | None = None,
     backend: str | None = None,
     address: str | None = None,
     shape: Resources | None = None,
+    sandbox: bool | Sandbox | None = None,
     target: float | None = None,
     plateau: float | None = None,
     failures: int | None = None,
@@ -139,6 +162,7 @@ def resume(
     message_seconds: float | None = None,
     window: int | None = None,
     handle_signals: bool = True,
+    stopping: Stopping | None = None,
 ) -> Run:
     """Take a run up where its log ends, on any number of workers; what is not given stays as it was.
 
@@ -165,6 +189,7 @@ def resume(
     crew = {
         "address": address,
         "shape": shape,
+        "sandbox": sandbox_from(sandbox),
         "message_seconds": message_seconds,
         "window": window,
     }
@@ -179,7 +204,7 @@ def resume(
         snapshot=snapshot,
     )
     with plan:
-        return Sitting(plan, monitor, snapshot_seconds, on_elite).sit(handle_signals)
+        return Sitting(plan, monitor, snapshot_seconds, on_elite, stopping).sit(handle_signals)
 
 
 class Search:

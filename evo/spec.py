@@ -7,13 +7,18 @@ its constructor. `spec_of` turns an object into ``{"type": ..., "params": {...}}
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from evo.errors import ConfigError
+from evo.redact import named
 
 __all__ = ["Configured", "qualified_name", "spec_of"]
+
+
+_signature = lru_cache(maxsize=256)(inspect.signature)
 
 
 class Configured:
@@ -26,7 +31,7 @@ class Configured:
         self = super().__new__(cls)
         if args or kwargs:
             try:
-                bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+                bound = _signature(cls.__init__).bind(self, *args, **kwargs)
             except TypeError:
                 return self  # the constructor itself raises the same error, with a better traceback
             self._arguments = dict(list(bound.arguments.items())[1:])
@@ -50,7 +55,9 @@ def spec_of(value: Any, path: str = "") -> Any:
         where = f"{path}.{type(value).__name__}" if path else type(value).__name__
         params = {name: spec_of(item, f"{where}({name})") for name, item in value._arguments.items()}
         return {"type": qualified_name(type(value)), "params": params}
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return named(value, path)
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, np.generic):
         return value.item()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evo.redact import Filled
 from evo.spec import Configured, qualified_name
 
 __all__ = ["version_of"]
@@ -33,6 +34,7 @@ def version_of(value: Any) -> str:
 
 def _parts(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
     """The value as pieces of bytes; each kind begins with its own mark, so that ``1``, ``1.0`` and ``"1"`` differ."""
+    value = value.reference if isinstance(value, Filled) else value
     kind = type(value)
     if value is None or kind in (bool, int, float, complex, str):
         yield kind.__name__.encode()

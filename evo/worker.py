@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from evo.evaluator import Resources
 from evo.operator import Operator
 from evo.problem import Problem
-from evo.records import Outcomes, Requests
+from evo.records import BORN, Outcomes, Requests
+from evo.sandbox import Sandbox, chosen
 
 __all__ = ["Delivered", "Died", "Event", "Kit", "Message", "Ready", "Workers"]
 
@@ -29,6 +30,15 @@ class Kit:
     seed: int
     artifacts: Path | None = None
     """The run's artifact location, which every node must see; None keeps artifacts in messages."""
+    sandbox: bool | Sandbox | None = None
+    """What the user says for all fidelities; None leaves it to each."""
+
+    def sandboxes(self) -> dict[str, Sandbox]:
+        """fidelity -> its limits, where work is done in a child process; `BORN` follows the problem's flag."""
+        declared = {BORN: self.problem.sandbox}
+        declared.update((name, one.sandbox) for name, one in self.problem.evaluator.fidelities.items())
+        limits = {name: chosen(self.sandbox, said) for name, said in declared.items()}
+        return {name: one for name, one in limits.items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,9 @@ class Ready:
     """The worker has started and warmed up."""
 
     worker: int
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What it says of itself, as plain data: ``node``, ``host``, ``pid``, and in ``sandbox`` what its host really
+    contains where work is done in child processes (`workers.sandbox.abilities`)."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,20 @@ class Workers(ABC):
     @abstractmethod
     def start(self, shape: Resources) -> int:
         """Begin to start a worker and return its number at once; `Ready` or `Died` follows."""
+
+    def room(self, shape: Resources) -> int | None:
+        """How many more workers of this shape could start now, those that wait for a place taken off.
+
+        None: no limit is known, so a worker that is started has its place at once.
+
+        Raises:
+            ClusterLost: the cluster does not answer.
+        """
+        return None
+
+    def placed(self, worker: int) -> bool:
+        """Whether a worker that was started has a place by now; one that waits for resources has none."""
+        return True
 
     @abstractmethod
     def send(self, worker: int, message: Message) -> None:

@@ -11,6 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, a file stays whole (for its fixtures) and one process has the Ray."""
+    for item in items:
+        needs_ray = item.get_closest_marker("ray") or "ray_session" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """Ray on this machine with four cores to give away; workers opened meanwhile use it and leave it running."""

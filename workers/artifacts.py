@@ -15,12 +15,16 @@ from evo.errors import EvaluationError
 from evo.records import Requests
 from evo.scratch import Scratch
 
-__all__ = ["INLINE_ARTIFACT", "Keeper", "needed"]
+__all__ = ["INLINE_ARTIFACT", "MESSAGE_ARTIFACT", "Keeper", "needed"]
 
 INLINE_ARTIFACT = 1 << 20
 """Artifacts up to this many bytes travel in messages and live in the run file; larger ones become files."""
 
+MESSAGE_ARTIFACT = 64 << 20
+"""bytes: the largest artifact that travels in a message, where a worker has no folder to put it."""
+
 _READING = 0o444
+_DIGITS = frozenset("0123456789abcdef")
 
 
 def needed(requests: Requests, small: Mapping[str, bytes], folder: Path | None) -> dict[str, Path | bytes]:
@@ -28,6 +32,8 @@ def needed(requests: Requests, small: Mapping[str, bytes], folder: Path | None) 
     found: dict[str, Path | bytes] = {}
     for row in requests.needs:
         for digest in row:
+            if not set(digest) <= _DIGITS:
+                raise EvaluationError(f"needs: expected the hash of an artifact, got {digest!r}")
             if digest in small:
                 found[digest] = small[digest]
             elif folder is not None:
@@ -76,6 +82,7 @@ class Keeper:
         if not isinstance(content, bytes | bytearray | memoryview):
             raise EvaluationError(f"artifact {name!r}: expected bytes or a pathlib.Path, got {type(content).__name__}")
         data = bytes(content)
+        self._refuse(name, len(data))
         if self._folder is None or len(data) <= INLINE_ARTIFACT:
             return self._hold(data)
         partial = self._scratch.folder() / "content"
@@ -89,6 +96,7 @@ class Keeper:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise EvaluationError(f"artifact {name!r}: expected a file, but {path} is none")
+        self._refuse(name, status.st_size)
         if self._folder is None or status.st_size <= INLINE_ARTIFACT:
             return self._hold(path.read_bytes())
         if self._scratch.holds(path) and status.st_nlink == 1 and status.st_uid == os.geteuid():
@@ -97,6 +105,29 @@ class Keeper:
         partial = self._scratch.folder() / "copy"
         shutil.copyfile(path, partial)
         return self._move(partial, self._folder)
+
+    def _refuse(self, name: str, size: int) -> None:
+        if self._folder is None and size > MESSAGE_ARTIFACT:
+            raise EvaluationError(
+                f"artifact {name!r}: {size:,} bytes, but this worker has no folder for it, and at most "
+                f"{MESSAGE_ARTIFACT:,} travel in a message: use a run directory that every node sees (--run-dir)"
+            )
+
+    def adopt(self, handle: int, digest: str, place: int) -> None:
+        """Take over a file whose hash has been read, and which nobody else holds open, from the folder `place`.
+
+        Raises:
+            EvaluationError: there is no folder for it.
+            OSError: it cannot be moved.
+        """
+        if self._folder is None:
+            raise EvaluationError(f"artifact {digest}: there is no folder for it")
+        os.fsync(handle)
+        if (self._folder / digest).exists():
+            return
+        os.fchmod(handle, stat.S_IMODE(self._folder.stat().st_mode) & _READING)
+        os.replace(digest, self._folder / digest, src_dir_fd=place)
+        _sync(self._folder)
 
     def _hold(self, data: bytes) -> str:
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()

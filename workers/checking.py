@@ -19,7 +19,7 @@ from evo.errors import EvaluationError
 from evo.evaluator import Evaluations, reason_of
 from workers.artifacts import Keeper
 
-__all__ = ["Found", "amounts", "checked", "joined"]
+__all__ = ["Found", "amounts", "checked", "column", "joined"]
 
 _EXACT = 1 << 53
 """Integers below this are exact as floats."""
@@ -62,7 +62,7 @@ def checked(found: Evaluations, n: int, k: int, m: int, keeper: Keeper) -> Found
         plain.failures[_row("failures", row, n)] = str(reason)
     rejected = {_row("rejected", row, n): str(reason) for row, reason in found.rejected.items()}
     for name, values in found.metrics.items():
-        plain.metrics[name] = _column(name, values, n, plain.failures, rejected.keys())
+        plain.metrics[name] = column(name, values, n, plain.failures, rejected.keys())
     for row, costs in found.costs.items():
         place = _row("costs", row, n)
         try:
@@ -133,7 +133,7 @@ def _row(what: str, row: Any, n: int) -> int:
 # Metrics --------------------------------------------------------------------------------------------------------------
 
 
-def _column(name: Any, values: Any, n: int, failures: dict[int, str], ignored: Collection[int]) -> NDArray[Any]:
+def column(name: Any, values: Any, n: int, failures: dict[int, str], ignored: Collection[int]) -> NDArray[Any]:
     """One metric as a column of numbers or of JSON-like objects; a value that is neither fails its row, unless that is
     among those `ignored`."""
     if not isinstance(name, str):

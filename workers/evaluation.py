@@ -6,6 +6,8 @@ import copy
 import math
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,18 @@ from evo.records import (
     Status,
 )
 from evo.scratch import Scratch
+from evo.space import Space
 from evo.worker import Kit, Message
 from workers.artifacts import Keeper, needed
 from workers.checking import Found, amounts, checked, joined
 
-__all__ = ["Bench"]
+if TYPE_CHECKING:
+    from workers.sandbox.client import Contained
+
+__all__ = ["KEPT", "Bench"]
+
+KEPT = "kept"
+"""Where a child process leaves large artifacts, in its own folder."""
 
 
 @dataclass
@@ -49,10 +58,20 @@ class Bench:
     that are not there: the rows concerned have failed, with the reason in their notes. What raises for a batch is
     repeated group by group, and in the group that raises again row by row, so that only the rows at fault fail; the
     others of that group then have the bits of a row measured alone.
+
+    Fidelities in a sandbox are served by a fork server, which is warmed up in this process's stead.
+
+    Args:
+        kit: what is served.
+        packed: the kit as it was shipped, where it was.
+
+    Raises:
+        WorkerError: a fork server is needed and cannot start, or cannot contain what is required.
     """
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, packed: bytes | None = None) -> None:
         self._kit = kit
+        self._contained: Contained | None = None
         self._space = kit.problem.space
         self._evaluator = kit.problem.evaluator
         self._groups = {name: fidelity.group for name, fidelity in self._evaluator.fidelities.items()}
@@ -62,9 +81,40 @@ class Bench:
         self._high = np.array([measure.high for measure in kit.problem.measures])
         self._rejecting = np.array([measure.outside == "reject" for measure in kit.problem.measures], dtype=bool)
         self._rejects = bool(self._rejecting.any())
-        self._evaluator.warm_up()
-        for operator in {id(operator): operator for operator in kit.operators.values()}.values():
-            operator.warm_up()
+        sandboxes = kit.sandboxes()
+        if not self._groups.keys() <= sandboxes.keys():
+            self._evaluator.warm_up()
+        if not {BORN, *self._groups} <= sandboxes.keys():
+            for operator in {id(operator): operator for operator in kit.operators.values()}.values():
+                operator.warm_up()
+        if sandboxes:
+            from workers.sandbox.client import Contained
+
+            self._contained = Contained(kit, sandboxes, self._groups, packed)
+
+    @property
+    def space(self) -> Space:
+        """Of the genomes."""
+        return self._space
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Numbers of objectives and measures."""
+        return self._k, self._m
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is to be said of this workplace when it is ready."""
+        return {"sandbox": self._contained.about} if self._contained is not None else {}
+
+    def contains(self, fidelity: str) -> bool:
+        """Whether a fidelity is served in child processes, which keep its deadline."""
+        return self._contained is not None and fidelity in self._contained.limits
+
+    def close(self) -> None:
+        """End the fork server, where there is one."""
+        if self._contained is not None:
+            self._contained.close()
 
     def group(self, fidelity: str) -> int:
         """Rows that are evaluated together at a fidelity."""
@@ -72,33 +122,50 @@ class Bench:
 
     def serve(self, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
         """Rows low..high of a message: (outcomes, small artifacts by hash)."""
+        if self._contained is not None and message.requests.fidelity in self._contained.limits:
+            return self._contained.serve(self, message, low, high)
+        folder = self._kit.artifacts
+        room = Scratch(folder)
+        try:
+            return self._served(message, low, high, folder, room)
+        finally:
+            room.clear()
+
+    def serve_into(self, message: Message, low: int, high: int, folder: Path) -> tuple[Outcomes, dict[str, bytes]]:
+        """As `serve`, in a child process that may write in one folder only; large artifacts are left there, in `KEPT`.
+
+        Without a run directory there are no large ones: all are in the second part of what is returned.
+        """
+        kept = folder / KEPT
+        if self._kit.artifacts is not None:
+            kept.mkdir()
+        return self._served(message, low, high, kept if self._kit.artifacts is not None else None, Scratch(folder))
+
+    def _served(
+        self, message: Message, low: int, high: int, folder: Path | None, room: Scratch
+    ) -> tuple[Outcomes, dict[str, bytes]]:
         started, cpu = time.perf_counter(), time.process_time()
         requests = message.requests
         if low > 0 or high < len(requests):
             requests = requests.take(slice(low, high))
-        folder = self._kit.artifacts
-        artifacts = needed(requests, message.artifacts, folder) if requests.needs else {}
-        room = Scratch(folder)
+        artifacts = needed(requests, message.artifacts, self._kit.artifacts) if requests.needs else {}
         work = Work(
             self._kit.seed, requests.fidelity, requests.draws, requests.params, artifacts, requests.needs, room=room
         )
         keeper = Keeper(folder, room)
-        try:
-            outcomes = (self._measured if requests.make is None else self._bred)(requests, work, keeper)
-        finally:
-            room.clear()
+        outcomes = (self._measured if requests.make is None else self._bred)(requests, work, keeper)
         outcomes.seconds, outcomes.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
         return outcomes, keeper.small
 
-    def overdue(self, request: Requests, reason: str) -> Outcomes:
-        """What is to be said of one request that was interrupted."""
+    def unserved(self, request: Requests, status: Status, reason: str) -> Outcomes:
+        """What is to be said of one request that was broken off."""
         rows = 1 if request.make is None else 0
         k, m = (0, 0) if request.fidelity == BORN else (self._k, self._m)
         return Outcomes(
             request.ids,
             np.full((rows, k), np.nan),
             np.full((rows, m), np.nan),
-            status=np.array([Status.TIMEOUT], dtype=np.uint8),
+            status=np.array([status], dtype=np.uint8),
             owner=None if rows else np.empty(0, np.int64),
             genomes=None if rows else self._space.empty(0),
             notes={0: Note(reason)},

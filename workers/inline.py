@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -12,7 +14,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from evo.evaluator import Resources
-from evo.records import Outcomes
+from evo.records import Outcomes, Status
 from evo.worker import Delivered, Event, Kit, Message, Ready, Workers
 from workers.evaluation import Bench
 
@@ -41,10 +43,13 @@ class _Waiting:
 class Inline(Workers):
     """Evaluates inside the master's process, one chunk a poll.
 
-    It cannot survive a crash of the evaluator. A deadline interrupts Python code only (a call into a library is
-    interrupted when it returns), and only on the main thread: where the search runs in another one (`evo.start`), or
-    the deadline is longer than `LONG`, none is kept. A chunk that overruns is served again in the groups that its
-    fidelity declares, and a group that overruns row by row, so that only the overdue candidate pays.
+    Without a sandbox it cannot survive a crash of the evaluator. A deadline interrupts Python code only (a call into a
+    library is interrupted when it returns), and only on the main thread: where the search runs in another one
+    (`evo.start`), or the deadline is longer than `LONG`, none is kept. A chunk that overruns is served again in the
+    groups that its fidelity declares, and a group that overruns row by row, so that only the overdue candidate pays.
+
+    Fidelities in a sandbox are measured in child processes, one after the other: there it survives crashes and keeps
+    every deadline, in any thread.
     """
 
     restartable: ClassVar[bool] = False
@@ -60,7 +65,8 @@ class Inline(Workers):
 
     def start(self, shape: Resources) -> int:
         """The one worker there is."""
-        self._events.append(Ready(0))
+        assert self._bench is not None
+        self._events.append(Ready(0, {"host": socket.gethostname(), "pid": os.getpid(), **self._bench.about}))
         return 0
 
     def send(self, worker: int, message: Message) -> None:
@@ -86,7 +92,8 @@ class Inline(Workers):
                 self._divide(rows, high, self._bench.group(message.requests.fidelity))
                 return []
             reason = f"exceeded its deadline of {message.deadline:g} s"
-            outcomes, artifacts = self._bench.overdue(message.requests.take(slice(low, high)), reason), {}
+            request = message.requests.take(slice(low, high))
+            outcomes, artifacts = self._bench.unserved(request, Status.TIMEOUT, reason), {}
         if high < rows.high:
             self._waiting.appendleft(replace(rows, low=high))
         return [Delivered(0, message.id, outcomes, high >= len(message.requests), artifacts)]
@@ -102,10 +109,13 @@ class Inline(Workers):
     def close(self) -> None:
         """Forget everything."""
         self._waiting.clear()
+        if self._bench is not None:
+            self._bench.close()
         self._bench = None
 
     def _served(self, bench: Bench, message: Message, low: int, high: int) -> tuple[Outcomes, dict[str, bytes]]:
-        if message.deadline > LONG or threading.current_thread() is not threading.main_thread():
+        unwatched = message.deadline > LONG or threading.current_thread() is not threading.main_thread()
+        if unwatched or bench.contains(message.requests.fidelity):
             return bench.serve(message, low, high)
         together = high - low if high - low <= bench.group(message.requests.fidelity) else 1
         watch = _Watch()

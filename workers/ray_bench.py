@@ -14,16 +14,18 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workers.evaluation import Bench
 
-__all__ = ["RayBench"]
+__all__ = ["RayBench", "sees"]
 
 
 class RayBench:
@@ -35,9 +37,15 @@ class RayBench:
             os.environ[f"{name}_NUM_THREADS"] = str(threads)
         self._bench: Bench | None = None
 
+    def place(self) -> str:
+        """The node's id: there is a place."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
     def warm(
-        self, kit: bytes, version: str, marks: dict[str, str], home: str | None, path: Sequence[str]
-    ) -> tuple[str, str]:
+        self, kit: bytes, version: str, marks: dict[str, str], home: str | None, path: Sequence[str], mark: str | None
+    ) -> tuple[dict[str, Any], str]:
         """Find our packages, open the kit, warm the problem up.
 
         Args:
@@ -46,26 +54,32 @@ class RayBench:
             marks: fingerprints of the four packages.
             home: where they lie on the master's machine, None when this may be another one.
             path: the master's import path, for what user modules import late.
+            mark: a file that the master has put into the run's artifacts; None where there is none to look for.
 
         Returns:
-            (node id, complaint); the complaint is empty when the worker is ready.
+            (what the worker says of itself, complaint); the complaint is empty when the worker is ready. Where it does
+            not see the run's artifacts, ``artifacts`` says why and it works without.
         """
-        import ray
+        import socket
 
-        node = ray.get_runtime_context().get_node_id()
+        about: dict[str, Any] = {"node": self.place(), "host": socket.gethostname(), "pid": os.getpid()}
         complaint = _adopt(marks, [home] if home else [])
         if complaint:
-            return node, complaint
+            return about, complaint
         sys.path.extend(folder for folder in path if folder not in sys.path)
         import evo
 
         if evo.__version__ != version:
-            return node, f"evo {evo.__version__} is installed on this worker, but the master runs {version}"
+            return about, f"evo {evo.__version__} is installed on this worker, but the master runs {version}"
         from evo.cluster.shipping import unship
         from workers.evaluation import Bench
 
-        self._bench = Bench(unship(kit))
-        return node, ""
+        opened = unship(kit)
+        blind = sees(mark) if mark is not None else ""
+        if blind:
+            opened, about["artifacts"] = replace(opened, artifacts=None), blind
+        self._bench = Bench(opened, kit)
+        return {**about, **self._bench.about}, ""
 
     def run(self, packed: bytes) -> bytes:
         """Serve a message whose rows are delivered together."""
@@ -79,6 +93,19 @@ class RayBench:
         assert self._bench is not None
         for low in range(0, len(message.requests), message.chunk):
             yield pickle.dumps(self._bench.serve(message, low, min(low + message.chunk, len(message.requests))), 5)
+
+
+def sees(mark: str) -> str:
+    """Why a process cannot use the run's artifacts, nothing when it can: it must see the file there and write one."""
+    folder = os.path.dirname(mark)
+    try:
+        with open(mark, "rb") as file:
+            if file.read() != os.path.basename(mark).encode():
+                return f"{folder} is another folder there"
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
 
 
 class _Finder(MetaPathFinder):

@@ -6,18 +6,24 @@ import json
 import logging
 import math
 import os
+import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray._private.worker
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from evo.cluster.layout import PACKAGES, root
-from evo.errors import WorkerError
+from evo.errors import ClusterLost, WorkerError
 from evo.evaluator import Resources
+from evo.redact import redact
+from workers.ray_reach import reach
 
 __all__ = ["Session"]
 
@@ -26,6 +32,10 @@ _OBJECT_STORE = 200_000_000
 
 _SOCKET_PATH = 107 - 65
 """Unix sockets have paths of 107 characters at most; Ray puts 65 below its folder."""
+
+
+_DESKTOP = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""What Ray looks at to decide between the loopback and the network's address; processes that it starts read it too."""
 
 
 @dataclass
@@ -44,6 +54,8 @@ class Session:
     resources: Mapping[str, float] = field(default_factory=dict)
     local: bool = field(default=True, init=False)
     """Whether the workers may be taken to see this machine's files."""
+    alone: bool = field(default=False, init=False)
+    """Whether this Ray was started here, for these workers and with room for all of them."""
     _ours: bool = field(default=False, init=False)
     _handler: logging.Handler | None = field(default=None, init=False)
     _printed: Any = field(default=None, init=False)
@@ -52,7 +64,8 @@ class Session:
         """Connect.
 
         Raises:
-            WorkerError: Ray could not be started or reached.
+            WorkerError: Ray could not be started here, or a cluster does not let us in.
+            ClusterLost: there is no cluster at the address now.
         """
         self._redirect()
         if ray.is_initialized():
@@ -63,42 +76,34 @@ class Session:
         try:
             if self.local:
                 self._start(shapes, count, kit_bytes)
+                self.alone = True
             else:
                 with tempfile.TemporaryDirectory(prefix="evo-") as empty:
-                    ray.init(address=address, runtime_env=_packages(empty), **_quiet())
+                    ray.init(address=reach(address or ""), runtime_env=_packages(empty), **_quiet())
         except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             self.close()
-            where = "on this machine" if self.local else f"at {address}"
-            raise WorkerError(f"Ray could not be {'started' if self.local else 'reached'} {where}: {error}") from error
+            if self.local:
+                raise WorkerError(f"Ray could not be started on this machine: {error}") from error
+            raise ClusterLost(f"the cluster at {address} could not be joined: {error}") from error
+        except WorkerError:
+            self.close()
+            raise
         self._ours = True
 
     def _start(self, shapes: Sequence[Resources], count: int, kit_bytes: int) -> None:
+        _own_token()
         # Four workers on two cores are the user's right, and nobody else uses this Ray: it counts what it is asked.
-        asked = max((shape.cpus for shape in shapes), default=1.0) * max(count, len(shapes))
-        ray.init(
-            address="local",
-            num_cpus=max(os.cpu_count() or 1, math.ceil(asked)),
-            resources=dict(self.resources),
-            include_dashboard=False,
-            object_store_memory=max(_OBJECT_STORE, 3 * kit_bytes),
-            _temp_dir=_short_folder(),
-            **_quiet(),
-        )
-
-    def check(self, shapes: Sequence[Resources]) -> None:
-        """Refuse a shape that no node can ever hold: Ray itself would wait for one without a word.
-
-        Raises:
-            WorkerError: says what was asked and what the largest node has.
-        """
-        nodes = [node["Resources"] for node in _nodes()]
-        for place, shape in enumerate(shapes):
-            if shape not in shapes[:place]:
-                _check(demand(shape), nodes)
-
-    def lost(self, node: str | None) -> bool:
-        """Whether a node is gone, and its workers with it."""
-        return node is not None and all(known["NodeID"] != node for known in _nodes())
+        asked = max(sum(shape.cpus for shape in shapes), count * max((shape.cpus for shape in shapes), default=1.0))
+        with _loopback():
+            ray.init(
+                address="local",
+                num_cpus=max(os.cpu_count() or 1, math.ceil(asked)),
+                resources=dict(self.resources),
+                include_dashboard=False,
+                object_store_memory=max(_OBJECT_STORE, 3 * kit_bytes),
+                _temp_dir=_short_folder(),
+                **_quiet(),
+            )
 
     def close(self) -> None:
         """Disconnect, and end Ray where it was started here."""
@@ -120,7 +125,7 @@ class Session:
         logger = logging.getLogger("ray")
         logger.handlers.clear()
         self._handler = logging.FileHandler(self.log, delay=True)
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(self._handler)
         # Ray offers no door for these lines; where a later Ray has moved the function, they are printed as before.
         self._printed = getattr(ray._private.worker, "print_to_stdstream", None)
@@ -128,27 +133,9 @@ class Session:
             ray._private.worker.print_to_stdstream = _logged
 
 
-def _check(asked: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> None:
-    def fitting(node: Mapping[str, float]) -> tuple[int, float]:
-        return sum(node.get(name, 0) >= amount for name, amount in asked.items()), node.get("CPU", 0)
-
-    largest = max(nodes, key=fitting)
-    if fitting(largest)[0] < len(asked):
-        raise WorkerError(
-            f"a worker was asked to have {_text(asked)}, but the largest node has "
-            f"{_text({name: largest.get(name, 0) for name in asked})}: ask for less in the evaluator's resources, or "
-            "give the address of a cluster that has it"
-        )
-
-
-def demand(shape: Resources) -> dict[str, float]:
-    """The shape under Ray's names of resources."""
-    asked = {"CPU": shape.cpus, "GPU": shape.gpus, "memory": float(shape.memory), **shape.custom}
-    return {name: amount for name, amount in asked.items() if amount > 0}
-
-
-def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def _quiet() -> dict[str, Any]:
@@ -170,18 +157,34 @@ def _packages(empty: str) -> dict[str, Any]:
     return {name: value for name, value in ours.items() if name not in job}
 
 
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """A Ray that is started here listens on the loopback address alone, as Ray does by itself on a desktop.
+
+    Given that address as its node's, Ray on Linux replaces it by the network's, and listens on all of them.
+    """
+    before, switched = os.environ.get(_DESKTOP), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_DESKTOP], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = switched
+        os.environ.pop(_DESKTOP)
+        if before is not None:
+            os.environ[_DESKTOP] = before
+
+
+def _own_token() -> None:
+    """A token for a Ray that is started here, where the user has none: else Ray writes one into the home directory."""
+    if "RAY_AUTH_MODE" not in os.environ and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        Config.initialize("")  # it has read the environment before
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
 def _short_folder() -> str | None:
     """A folder for Ray where its own choice would make socket paths too long; None for its own choice."""
     base = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     if len(f"{base}/ray") <= _SOCKET_PATH:
         return None
     return f"/tmp/evo-ray-{os.getuid()}"
-
-
-def _text(amounts: Mapping[str, float]) -> str:
-    words = {"CPU": "cpus", "GPU": "gpus"}
-    parts = []
-    for name, amount in amounts.items():
-        shown = f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g}"
-        parts.append(f"{words.get(name, name)}={shown}")
-    return ", ".join(parts)

@@ -50,6 +50,7 @@ class _Process:
     """A simulated worker process."""
 
     queue: deque[tuple[Message, int]] = field(default_factory=deque)
+    placed: bool = False
     running: bool = False
     dead: bool = False
     busy: float = 0.0
@@ -67,6 +68,9 @@ class Simulated(Workers):
         charge: add the master's own CPU time, and `message_cost` a message, to the virtual clock.
         message_cost: seconds the master spends on sending one message and hearing its answer.
         start_seconds: how long a worker takes to start.
+        capacity: how many workers the cluster holds at a time of the virtual clock; None for as many as are asked for.
+            Where it falls below those there are, the newest are lost with their node; those that are started beyond it
+            wait for a place.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Simulated(Workers):
         charge: bool = False,
         message_cost: float = 0.8e-3,
         start_seconds: float = 0.5,
+        capacity: Callable[[float], int] | None = None,
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._mean, self._sigma = seconds, sigma
@@ -88,6 +93,7 @@ class Simulated(Workers):
         self._charge = charge
         self._message_cost = message_cost
         self._start_seconds = start_seconds
+        self._capacity = capacity
         self._now = 0.0
         self._heap: list[tuple[float, int, Event | Callable[[], None]]] = []
         self._order = counter()
@@ -99,6 +105,8 @@ class Simulated(Workers):
         """Messages sent."""
         self.blows: Counter[int] = Counter()
         """How often a request was under evaluation, or on its way back, when a fault struck."""
+        self.met: Counter[str] = Counter()
+        """How often each fault struck."""
 
     def open(self, kit: Kit, shapes: Sequence[Resources]) -> None:
         """Warm the problem up once, for all workers."""
@@ -109,10 +117,16 @@ class Simulated(Workers):
         """A worker that is ready `start_seconds` later, or fails to start."""
         number = next(self._numbers)
         self._processes[number] = _Process()
-        failed = self._chance(self._faults.fail_start)
-        event: Event = Died(number, "simulated: did not start") if failed else Ready(number)
-        self._at(self._start_seconds, event)
+        self._admit()
         return number
+
+    def room(self, shape: Resources) -> int | None:
+        """What the capacity leaves at this time."""
+        return None if self._capacity is None else max(0, self._capacity(self._now) - len(self._living()))
+
+    def placed(self, worker: int) -> bool:
+        """Whether there is a place for it, within the capacity."""
+        return self._processes[worker].placed
 
     def send(self, worker: int, message: Message) -> None:
         """Queue the message on the worker."""
@@ -142,7 +156,11 @@ class Simulated(Workers):
                     events.append(item)
         if not events:
             self._now = max(self._now, end)
-        self._polled = time.process_time()
+        events += self._shrunk()
+        if self._capacity is not None:
+            self._admit()
+        if self._charge:
+            self._polled = time.process_time()
         return events
 
     def kill(self, worker: int) -> None:
@@ -159,10 +177,37 @@ class Simulated(Workers):
         """End all."""
         self._heap.clear()
         self._processes.clear()
+        if self._bench is not None:
+            self._bench.close()
 
     def busy(self) -> float:
         """Seconds that workers have spent on evaluations, all together."""
         return sum(process.busy for process in self._processes.values())
+
+    def _living(self) -> list[int]:
+        return [number for number, process in self._processes.items() if not process.dead]
+
+    def _admit(self) -> None:
+        """Those that wait longest have the places that are free."""
+        living = self._living()
+        waiting = [number for number in living if not self._processes[number].placed]
+        if self._capacity is not None:
+            waiting = waiting[: max(0, self._capacity(self._now) - (len(living) - len(waiting)))]
+        for number in waiting:
+            self._processes[number].placed = True
+            failed = self._strikes("fail_start")
+            event: Event = Died(number, "simulated: did not start") if failed else Ready(number)
+            self._at(self._start_seconds, event)
+
+    def _shrunk(self) -> list[Event]:
+        """Nodes that are gone by now take their workers with them."""
+        if self._capacity is None:
+            return []
+        placed = [number for number in self._living() if self._processes[number].placed]
+        lost = placed[max(0, self._capacity(self._now)) :]
+        for number in lost:
+            self._processes[number].dead = True
+        return [Died(number, "simulated: node removed", infrastructure=True) for number in lost]
 
     # The life of a message --------------------------------------------------------------------------------------------
 
@@ -183,14 +228,14 @@ class Simulated(Workers):
                 self._at(seconds / 2, Died(worker, "simulated: killed by its candidate"))
                 return
         ids = message.requests.ids[low:high].tolist()
-        if self._chance(self._faults.hang):
+        if self._strikes("hang"):
             self.blows.update(ids)
             return
-        if self._chance(self._faults.crash):
+        if self._strikes("crash"):
             self.blows.update(ids)
             self._at(seconds / 2, Died(worker, "simulated: crashed"))
             return
-        if self._chance(self._faults.node):
+        if self._strikes("node"):
             self._at(seconds / 2, Died(worker, "simulated: node lost", infrastructure=True))
             return
         self._at(seconds, lambda: self._finish(worker, process, message, low, high, seconds))
@@ -209,19 +254,19 @@ class Simulated(Workers):
         self._begin(worker, process)
 
     def _deliver(self, worker: int, event: Delivered) -> None:
-        if self._chance(self._faults.lose):
+        if self._strikes("lose"):
             self.blows.update(event.outcomes.ids.tolist())
             if not event.final or self._chance(0.5):
                 return  # not even that it was the last one is heard
             event = Delivered(worker, event.message, _nothing(event.outcomes), event.final)
         delay = 0.0
-        if self._chance(self._faults.late):
+        if self._strikes("late"):
             self.blows.update(event.outcomes.ids.tolist())
             delay = self._mean * 50 * float(self._rng.random())
-        elif self._chance(self._faults.reorder):
+        elif self._strikes("reorder"):
             delay = self._mean * 3 * float(self._rng.random())
         self._at(delay, event)
-        if self._chance(self._faults.duplicate):
+        if self._strikes("duplicate"):
             self._at(delay + self._mean * 5 * float(self._rng.random()), event)
 
     def _seconds(self, n: int) -> float:
@@ -229,6 +274,11 @@ class Simulated(Workers):
             return self._mean * n
         law = self._rng.lognormal(-(self._sigma**2) / 2, self._sigma, size=n)
         return float(self._mean * law.sum())
+
+    def _strikes(self, fault: str) -> bool:
+        struck = self._chance(getattr(self._faults, fault))
+        self.met[fault] += struck
+        return struck
 
     def _chance(self, probability: float) -> bool:
         return probability > 0 and float(self._rng.random()) < probability

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from evo.archive import Archive
 from evo.operator import Operator
 from evo.records import Change, Genomes, Requests, Results
 from evo.space import Space
+from evo.spaces import Box, Categorical, Integers, Mixed
 
 __all__ = ["default_mutation", "founders", "offer"]
 
@@ -49,8 +51,11 @@ def founders(
     return batches
 
 
-def default_mutation(space: Space) -> str:
-    """The registered name of a mutation that suits the space.
+def default_mutation(space: Space) -> str | dict[str, Any]:
+    """A mutation that suits the space: its registered name, or with parameters as a run file would say it.
+
+    For a product of parts: a step of a tenth of the range for real numbers, and one of the other coordinates drawn anew
+    on average.
 
     Raises:
         ConfigError: none does; name one in the configuration.
@@ -65,9 +70,24 @@ def default_mutation(space: Space) -> str:
         "Permutation": "swap",
         "Levels": "level_switch",
     }
+    if isinstance(space, Mixed):
+        coordinates = sum(int(np.prod(part.shape)) for part in space.parts.values() if not isinstance(part, Box))
+        return {
+            "type": "per_part",
+            "operators": {name: _of_part(part, coordinates) for name, part in space.parts.items()},
+        }
     for kind in type(space).__mro__:  # a space derived from one of ours is varied like it
         if kind.__name__ in names:
             return names[kind.__name__]
     raise ConfigError(
         f"algorithm.operator: no default mutation for a {type(space).__name__} space; name an operator that varies it"
     )
+
+
+def _of_part(part: Space, coordinates: int) -> str | dict[str, Any]:
+    """A mutation of one part of a product, in which so many coordinates are no real numbers."""
+    if isinstance(part, Box) and np.isfinite(part.low).all() and np.isfinite(part.high).all():
+        return {"type": "gaussian", "sigma": (0.1 * (part.high - part.low)).tolist()}
+    if isinstance(part, Integers | Categorical):
+        return {"type": "resample", "probability": 1 / coordinates}
+    return default_mutation(part)

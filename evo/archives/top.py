@@ -126,10 +126,11 @@ class Top(Archive):
         met = np.full(len(offered), store.quality[held - 1] if full else 0.0)
         room = np.full(len(offered), not full)
         if ids is not None and held:
-            again = np.flatnonzero(np.isin(ids, store.candidate[:held]))
-            slots = np.argsort(store.candidate[:held])
-            places = slots[np.searchsorted(store.candidate[:held], ids[again], sorter=slots)]
-            met[again], room[again] = store.quality[places], False
+            kept = store.candidate[:held]
+            slots = np.argsort(kept)
+            places = slots[np.minimum(np.searchsorted(kept, ids, sorter=slots), held - 1)]
+            again = np.flatnonzero(kept[places] == ids)
+            met[again], room[again] = store.quality[places[again]], False
         with np.errstate(over="ignore", invalid="ignore"):
             value = offered - met
         status = np.where(room, NEW, np.where(value > 0, IMPROVED, REJECTED)).astype(np.int8)

@@ -35,6 +35,7 @@ def check(
     from evo.cli.probe import probe
     from evo.config import load_config
     from evo.errors import EvaluationError
+    from evo.redact import redact
 
     settings = load_config(config, overrides or ())
     problem, _ = settings.built
@@ -50,7 +51,7 @@ def check(
     console = Console(soft_wrap=True, highlight=False)
     for good, what, text in lines:
         mark = ("ok", "green") if good else ("no", "red")
-        console.print(Text.assemble(mark, f"  {what.ljust(width)}  {text}"))
+        console.print(Text.assemble(mark, f"  {what.ljust(width)}  {redact(text)}"))
     if not all(good for good, _, _ in lines):
         raise typer.Exit(BAD_INPUT)
 
@@ -93,7 +94,7 @@ def _findings(settings: RunConfig, problem: Problem, found: Probe) -> Iterator[t
         ),
     )
     yield not found.shipping, "ships", found.shipping or "to another process, and gives the same bits there"
-    evaluations, workers = settings.budget.evaluations, settings.workers.count or os.cpu_count() or 1
+    evaluations, workers = settings.budget.evaluations, _most(settings)
     if evaluations is None:
         yield True, "forecast", f"no budget of evaluations; {found.bytes_each:.0f} bytes of disk each"
     else:
@@ -107,6 +108,12 @@ def _findings(settings: RunConfig, problem: Problem, found: Probe) -> Iterator[t
                 f"{found.bytes_each * evaluations / 1e6:,.1f} MB of disk"
             ),
         )
+
+
+def _most(settings: RunConfig) -> int:
+    """How many workers there may be, as far as the file says."""
+    cores = os.cpu_count() or 1
+    return sum(one.most or max(one.least, cores) for one in settings.workers.staff()) or cores
 
 
 def _trial(settings: RunConfig, found: Probe) -> Iterator[tuple[bool, str, str]]:

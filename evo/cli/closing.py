@@ -12,11 +12,30 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from evo.engine.stopping import Stopping
     from evo.run import Run
 
-__all__ = ["close", "diverted", "monitor"]
+__all__ = ["close", "diverted", "interruptible", "monitor"]
 
 INTERRUPTED = 130
+
+
+@contextmanager
+def interruptible(stopping: Stopping) -> Iterator[None]:
+    """An interruption before the search begins, or after it has ended, is one line and the exit code of all others."""
+    try:
+        stopping.arm()
+        yield
+    except KeyboardInterrupt:
+        from evo.engine.rundir import began
+
+        place = stopping.tether.facts.get("run")
+        if place and began(Path(place)):
+            text = f"interrupted; continue with: evo resume {_short(Path(place))}"
+        else:
+            text = "interrupted before the search began"
+        print(f"evo: {text}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def monitor(as_json: bool) -> Any:
@@ -62,12 +81,13 @@ def _flush_libraries() -> None:
 
 
 def _short(directory: Path | None) -> str:
+    """As a path from here where it lies below."""
     here = Path.cwd()
     return str(directory.relative_to(here) if directory is not None and directory.is_relative_to(here) else directory)
 
 
-def close(run: Run, as_json: bool) -> None:
-    """Print the report, say what can be done next, and exit."""
+def close(run: Run, as_json: bool, stopping: Stopping) -> None:
+    """Print the report, say what can be done next, and exit; an interrupted report changes nothing of how it ended."""
     from evo.cli import FAILED
     from evo.monitor.report import as_json as json_of
     from evo.monitor.report import print_report
@@ -76,7 +96,8 @@ def close(run: Run, as_json: bool) -> None:
     if as_json:
         print(document(json_of(run)))
     else:
-        print_report(run)
+        with suppress(KeyboardInterrupt):
+            print_report(run, picture=not stopping.hurried)
     if run.state == "interrupted":
         print(f"evo: interrupted; continue with: evo resume {_short(run.dir)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)

@@ -28,6 +28,8 @@ from workers.evaluation import Bench
 __all__ = ["CANDIDATES", "Place", "Probe", "arrive", "first_line", "probe", "unshippable"]
 
 CANDIDATES = 64
+_START = 120.0
+"""Seconds for another process to start and warm up."""
 
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from evo.cli.probe import arrive; arrive()"
 
@@ -233,7 +235,12 @@ def ship(place: Place, genomes: Genomes, seed: int) -> str:
     if blocked:
         return blocked
     load = cloudpickle.dumps((problem, genomes, seed, place.folder, place.held, place.needs))
-    child = subprocess.run([sys.executable, "-c", _CHILD, *sys.path], input=load, capture_output=True, check=False)
+    limit = _START + len(genomes) * problem.evaluator.fidelities[problem.evaluator.reporting].deadline
+    command = [sys.executable, "-c", _CHILD, *sys.path]
+    try:
+        child = subprocess.run(command, input=load, capture_output=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return f"arrives, but has not evaluated {len(genomes)} candidates there after {limit:g} s"
     if child.returncode:
         lines = child.stderr.decode(errors="replace").strip().splitlines()
         return f"arrives, but does not evaluate there: {lines[-1] if lines else f'exit code {child.returncode}'}"

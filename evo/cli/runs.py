@@ -20,7 +20,7 @@ def runs(
     from rich.table import Table
     from rich.text import Text
 
-    from evo.cli.standing import ABANDONED, abandoned
+    from evo.cli.standing import standing
     from evo.errors import RunError
     from evo.monitor.report import WIDE
     from evo.store.reader import FILE_NAME, RunReader
@@ -43,8 +43,7 @@ def runs(
             table.add_row(Text(place), "unreadable", Text(str(error)))
             continue
         reader.connection.close()
-        state = str(totals.get("state", "running"))
-        state = ABANDONED if abandoned(path.parent, state) else state
+        state = standing(path.parent, str(totals.get("state", "running")))
         table.add_row(*map(Text, (place, state, *_facts(header, totals), _age(path))))
     (Console() if sys.stdout.isatty() else Console(width=WIDE)).print(table)
 

@@ -25,23 +25,23 @@ def show(
     from rich.console import Console
 
     from evo.cli.closing import diverted
-    from evo.cli.standing import ABANDONED, abandoned
+    from evo.cli.standing import ABANDONED, standing
     from evo.monitor.report import WIDE, as_json, as_plain, print_report
     from evo.run import load
     from evo.store.plain import document as text_of
 
     with diverted(json_):
         held = load(run)
-        alone = abandoned(run, held.state)
+        state = standing(run, held.state)
         if json_:
-            document = as_json(held, "interrupted" if alone else "")
+            document = as_json(held, "interrupted" if state == ABANDONED else "")
             if best > 1:
                 document["bests"] = [as_plain(held, one) for one in held.bests(best)]
     if json_:
         typer.echo(text_of(document))
         return
     console = Console() if sys.stdout.isatty() else Console(width=WIDE)
-    print_report(held, console, picture=False, state=ABANDONED if alone else "")
+    print_report(held, console, picture=False, state=state)
     if best > 1:
         _print_bests(held, best, console)
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
-__all__ = ["ABANDONED", "abandoned"]
+__all__ = ["ABANDONED", "BETWEEN", "standing"]
 
 ABANDONED = "interrupted (no master)"
+BETWEEN = "running (between two masters)"
 """How people are told."""
 
 
-def abandoned(directory: Path, state: str) -> bool:
-    """Whether a run that says it is running has no master: nobody holds its lock."""
-    from evo.engine.rundir import LOCK
+def standing(directory: Path, state: str) -> str:
+    """The state of a run as people are told it, from the state that its file says."""
+    from evo.engine.rundir import LOCK, SUPERVISOR_LOG, held
 
-    if state != "running":
-        return False
-    try:
-        lock = os.open(directory / LOCK, os.O_RDONLY)
-    except OSError:  # nothing can be said
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(lock)  # which lets it go
+    if state != "running" or not (directory / LOCK).exists() or held(directory):
+        return state
+    return BETWEEN if held(directory, SUPERVISOR_LOG) else ABANDONED

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -92,14 +92,11 @@ class RunConfig(Section):
     def backend(self) -> str:
         """Where evaluation happens, said or implied."""
         workers = self.workers
-        return workers.backend or ("ray" if workers.count or workers.address else "inline")
+        return workers.backend or ("ray" if workers.staff() or workers.address else "inline")
 
     def shape(self) -> Resources | None:
         """What one worker occupies; None where the file leaves that to the problem's evaluator."""
-        from evo.evaluator import Resources
-
-        said = self.workers.model_dump(include={"cpus", "gpus", "memory", "custom"}, exclude_none=True)
-        return Resources(**said) if said else None
+        return self.workers.shape()
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -175,7 +172,10 @@ def _key_path(loc: Sequence[int | str]) -> str:
 def _keys(loc: Sequence[int | str]) -> list[str]:
     model: type[BaseModel] = RunConfig
     for part in loc:
-        inner = model.model_fields[str(part)].annotation
+        if isinstance(part, int):
+            continue
+        inner = model.model_fields[part].annotation
+        inner = get_args(inner)[0] if get_origin(inner) is list else inner
         assert isinstance(inner, type)
         model = inner
     return list(model.model_fields)

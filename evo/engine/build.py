@@ -18,7 +18,7 @@ import numpy as np
 
 from evo.algorithm import Algorithm
 from evo.cluster.layout import check_layout
-from evo.engine.crew import Crew
+from evo.engine.crew import Crew, Group
 from evo.engine.master import Logbook, Master
 from evo.engine.order import Order, Strict, order_from
 from evo.engine.prepare import Prepared, Seeded
@@ -30,6 +30,7 @@ from evo.evaluator import Resources
 from evo.problem import Problem
 from evo.records import Genomes, Outcomes
 from evo.run import Run, load
+from evo.sandbox import sandbox_from
 from evo.spec import qualified_name, spec_of
 from evo.store.reader import RunReader
 from evo.store.writer import SCHEMA_VERSION, RunWriter, open_file
@@ -258,12 +259,23 @@ def _stored_initial(problem: Problem, entry: Mapping[str, Any] | None, reader: R
 def _crew(stored: Mapping[str, Any], workers: Any, backend: str | None, given: Mapping[str, Any]) -> Crew:
     rest = {name: stored[name] for name in ("address", "message_seconds", "window")}
     rest["shape"] = Resources(**stored["shape"]) if stored["shape"] else None
+    rest["sandbox"] = sandbox_from(stored.get("sandbox"))
     rest.update(given)
     if workers is None and backend is None:
-        workers, backend = stored["count"], stored["backend"] if stored["backend"] in ("inline", "ray") else "inline"
+        workers, backend = _groups(stored), stored["backend"] if stored["backend"] in ("inline", "ray") else "inline"
     elif backend is None and isinstance(workers, int):
         backend = "ray"
     return Crew.of(workers, backend, **rest)
+
+
+def _groups(stored: Mapping[str, Any]) -> tuple[Group, ...]:
+    """The groups of a run's header, or of the header of a run from before there were any."""
+    count = stored["count"]
+    plain = [{"least": count, "most": count, "shape": None}] if count else []
+    return tuple(
+        Group(**{**one, "shape": Resources(**one["shape"]) if one["shape"] else None})
+        for one in stored.get("groups", plain)
+    )
 
 
 def _open(stack: ExitStack, directory: RunDir | None, problem: Problem) -> tuple[RunWriter, RunReader, Logbook]:

@@ -1,16 +1,13 @@
-"""Drives a master to its end: signals, progress, totals, snapshots. All of it may be missed without losing work."""
+"""Drives a master to its end: stops, progress, totals, snapshots. All of it may be missed without losing work."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from types import FrameType
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from evo.engine.master import Master
+from evo.engine.stopping import Stopping
 from evo.store.columns import pack
 from evo.store.writer import RunWriter
 
@@ -18,7 +15,6 @@ __all__ = ["Driver", "Monitor"]
 
 TOTALS_SECONDS = 0.5
 UPDATE_SECONDS = 0.2
-DRAIN_SECONDS = 60.0
 
 
 class Monitor(Protocol):
@@ -45,6 +41,7 @@ class Driver:
         before: Mapping[str, Any],
         snapshot_seconds: float,
         monitor: Monitor | None,
+        stopping: Stopping,
     ) -> None:
         self.master = master
         self._writer = writer
@@ -53,9 +50,8 @@ class Driver:
         self._snapshot_seconds = snapshot_seconds
         self._monitor = monitor
         self._started = time.monotonic()
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self.summary: dict[str, Any] = {}
-        self._interrupts = 0
         self._last_update = 0.0
         self._last_totals = 0.0
         self._last_snapshot = self._started
@@ -66,42 +62,36 @@ class Driver:
         """Seconds over all sessions."""
         return float(self._before.get("elapsed", 0.0)) + time.monotonic() - self._started
 
-    def stop(self) -> None:
-        """Drain and end, as one Ctrl-C does; from any thread."""
-        self._stopping.set()
-
     def drive(self, handle_signals: bool) -> tuple[str, str]:
         """Tick until the end; returns (state, reason). The log is complete up to the last tick whatever happens."""
-        with _signals(self._interrupted) if handle_signals else nullcontext():
-            try:
-                while self.master.ended is None and not self._stopping.is_set():
-                    self.master.tick()
-                    self._periodically()
-                if self.master.ended is None:
-                    self._drain()
-            except KeyboardInterrupt:
-                if not handle_signals:
-                    raise
-                return "interrupted", "stopped at once; what was under way is done again on resume"
+        self._stopping.drains = True
+        try:
+            while self.master.ended is None and not self._stopping.asked:
+                self._tick()
+            if self.master.ended is None:
+                self._drain()
+        except KeyboardInterrupt:
+            if not handle_signals:
+                raise
+            return "interrupted", "stopped at once; what was under way is done again on resume"
+        finally:
+            self._stopping.drains = False
         if self.master.ended is not None:
             return self.master.ended
         return "interrupted", "stopped on request; resumable"
 
-    def _interrupted(self, signum: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
-        self._stopping.set()
-        if self._interrupts > 1:
-            raise KeyboardInterrupt
+    def _tick(self) -> None:
+        self.master.tick()
+        self._stopping.tether.beat()
+        self._periodically()
 
     def _drain(self) -> None:
         """What is under way is finished and logged, nothing new is begun."""
         master = self.master
         master.draining = True
         assert master.dispatcher is not None
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while master.dispatcher.in_flight and time.monotonic() < deadline:
-            master.tick()
-            self._periodically()
+        while master.dispatcher.in_flight and self._stopping.patient:
+            self._tick()
 
     # Progress ---------------------------------------------------------------------------------------------------------
 
@@ -169,20 +159,7 @@ class Driver:
                 "busy": dispatcher.busy if dispatcher else 0,
                 "lost": before.get("workers", {}).get("lost", 0) + (dispatcher.lost if dispatcher else 0),
             },
+            "sandbox": (dispatcher.sandbox if dispatcher else None) or before.get("sandbox"),
             "stats": master.stats(),
             "summary": self.summary,
         }
-
-
-@contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM go to `handler`, on the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

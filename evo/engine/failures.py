@@ -12,6 +12,9 @@ from evo.space import Space
 
 __all__ = ["Blank", "Caution", "Failures", "Verdict", "failed"]
 
+LOSSES = 3
+"""Lost nodes that are nobody's fault, and as many that a suspect must meet alone before it is blamed for them."""
+
 
 class Caution(IntEnum):
     """How carefully a request is to be sent."""
@@ -45,12 +48,22 @@ class Verdict:
     quarantined: Outcomes | None = None
 
 
+@dataclass(slots=True)
+class Losses:
+    """Of the nodes under one request."""
+
+    met: int = 0
+    alone: int = 0
+    """Those that it met alone on its worker, as a suspect."""
+
+
 @dataclass
 class Failures:
-    """Strikes by request. Infrastructure losses and innocent neighbours never count."""
+    """Strikes and losses by request. Innocent neighbours never count, the loss of a node only when it is met again."""
 
     blank: Blank
     strikes: dict[int, int] = field(default_factory=dict)
+    losses: dict[int, Losses] = field(default_factory=dict)
     limit: int = 2
 
     def suspect(
@@ -61,11 +74,8 @@ class Failures:
         Several are sent again singly. One is sent again alone, on a fresh worker. A strike falls only on one that was
         `alone` (its worker held nothing else); the second quarantines it.
         """
-        if len(requests) > 1:
-            split = caution in (Caution.SINGLY, Caution.SPLIT) and group > 1
-            return Verdict(again=requests, caution=Caution.SPLIT if split else Caution.SINGLY)
-        if not alone:
-            return Verdict(again=requests, caution=Caution.ALONE)
+        if len(requests) > 1 or not alone:
+            return _apart(requests, caution, group)
         request = int(requests.ids[0])
         strikes = self.strikes[request] = self.strikes.get(request, 0) + 1
         if strikes >= self.limit and caution == Caution.ALONE:
@@ -73,11 +83,41 @@ class Failures:
             return Verdict(quarantined=failed(requests, status, f"{reason}; {strikes} times, alone", self.blank))
         return Verdict(again=requests, caution=Caution.ALONE)
 
+    def bereaved(self, requests: Requests, caution: Caution, reason: str, group: int, alone: bool) -> Verdict:
+        """Judge the rows that were under evaluation together when their worker's node, or Ray itself, failed.
+
+        A candidate that takes its node with it looks like this, and so does bad luck. `LOSSES` of them make suspects,
+        and as many more, each `alone` on a fresh worker, quarantine one.
+        """
+        losses = [self.losses.setdefault(request, Losses()) for request in requests.ids.tolist()]
+        for one in losses:
+            one.met += 1
+            one.alone += alone and caution == Caution.ALONE
+        worst = max(losses, key=lambda one: one.met)
+        if worst.met < LOSSES:
+            return Verdict(again=requests, caution=caution)
+        if worst.alone < LOSSES or worst.met < 2 * LOSSES:
+            return _apart(requests, caution, group)
+        self.cleared(requests)
+        told = f"{worst.met} nodes were lost while it was under evaluation, {worst.alone} of them with nothing else on "
+        return Verdict(
+            quarantined=failed(requests, Status.CRASHED, f"{told}the worker; the last: {reason}", self.blank)
+        )
+
     def cleared(self, requests: Requests) -> None:
         """These came back: what they were suspected of was not theirs."""
-        if self.strikes:
+        if self.strikes or self.losses:
             for request in requests.ids.tolist():
                 self.strikes.pop(request, None)
+                self.losses.pop(request, None)
+
+
+def _apart(requests: Requests, caution: Caution, group: int) -> Verdict:
+    """Several suspects are sent again one by one, one alone."""
+    if len(requests) == 1:
+        return Verdict(again=requests, caution=Caution.ALONE)
+    split = caution in (Caution.SINGLY, Caution.SPLIT) and group > 1
+    return Verdict(again=requests, caution=Caution.SPLIT if split else Caution.SINGLY)
 
 
 def failed(requests: Requests, status: Status, reason: str, blank: Blank) -> Outcomes:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.algorithm import Algorithm, Turn
+from evo.engine.crew import Group
 from evo.engine.dispatch import Dispatcher
 from evo.engine.failures import Blank
 from evo.engine.ledger import Batch, Ledger, join
@@ -28,6 +29,7 @@ from evo.errors import EvaluationError, SpaceError
 from evo.evaluator import Fidelity, Resources
 from evo.problem import Problem
 from evo.records import BORN, Change, Outcomes, Requests, Results
+from evo.redact import redactor
 from evo.store.writer import RunWriter
 from evo.worker import Workers
 
@@ -81,7 +83,10 @@ class Master:
         self.on_changes: Callable[[Sequence[Change], Sequence[Results]], None] | None = None
         evaluator = problem.evaluator
         self.reporting = evaluator.reporting
-        self.fidelities: dict[str, Fidelity] = {BORN: Fidelity(deadline=problem.deadline), **evaluator.fidelities}
+        self.fidelities: dict[str, Fidelity] = {
+            BORN: Fidelity(Resources(cpus=0.0), problem.deadline),  # on any worker: it must not make them larger
+            **evaluator.fidelities,
+        }
         self.blank = Blank(problem.space, len(problem.objectives), len(problem.measures))
         self.dispatcher: Dispatcher | None = None
         self._logbook = logbook
@@ -101,7 +106,7 @@ class Master:
     def employ(
         self,
         workers: Workers,
-        shapes: Sequence[Resources],
+        groups: Sequence[Group],
         *,
         message_seconds: float = 0.1,
         window: int = 2,
@@ -112,7 +117,7 @@ class Master:
         logbook = self._logbook
         self.dispatcher = Dispatcher(
             workers,
-            shapes,
+            groups,
             self._queue,
             self.fidelities,
             self.blank,
@@ -136,6 +141,11 @@ class Master:
         with self._transaction():
             outcomes, artifacts = self.dispatcher.absorb(events)
             self._keep(artifacts)
+            noted = [note for one in outcomes for note in one.notes.values()]
+            if noted:  # before anyone is told: a resumed run must hear the same
+                hide = redactor()
+                for note in noted:
+                    note.message = hide(note.message)
             for one in outcomes:
                 self._arrived(one)
             self._log_attempts()
@@ -321,9 +331,12 @@ class Master:
     def _log_attempts(self) -> None:
         assert self.dispatcher is not None
         attempts, self.dispatcher.attempts = self.dispatcher.attempts, []
+        introduced, self.dispatcher.introduced = self.dispatcher.introduced, []
         if self._logbook:
             for attempt in attempts:
                 self._logbook.writer.attempt(attempt)
+            for about in introduced:
+                self._logbook.writer.event(self.seq, "worker", about)
 
     def wake(self) -> None:
         """Ask again though the last ask gave nothing: there is another budget."""
@@ -361,6 +374,7 @@ class Master:
             self._sharing.restore(state["sharing"])
 
     def _told(self, batch: Batch) -> NDArray[np.int64]:
-        here = [part.ids for part in batch.arrived]
-        arrived = np.concatenate(here) if here else np.empty(0, np.int64)
-        return np.setdiff1d(batch.requests.ids[batch.done], arrived)
+        told = batch.done.copy()
+        for part in batch.arrived:
+            told[part.ids - batch.first] = False
+        return batch.requests.ids[told]

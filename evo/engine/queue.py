@@ -47,6 +47,20 @@ class Queue:
         """Requests that wait at one fidelity."""
         return self._rows.get(fidelity, 0)
 
+    def messages(self, fidelity: str) -> int:
+        """How many further workers a fidelity could keep busy: full messages that wait, as far as its time is known."""
+        rows = self.waiting(fidelity)
+        if fidelity not in self._usual or self.fidelities[fidelity].exclusive:
+            return 0
+        return rows // self.size(fidelity)
+
+    def wanted(self) -> set[str]:
+        """The fidelities that anything waits for, suspects included."""
+        found = {name for name, rows in self._rows.items() if rows}
+        found.update(requests.fidelity for requests, _ in self._careful)
+        found.update(requests.fidelity for requests in self.alone)
+        return found
+
     def put(self, requests: Requests) -> None:
         """Queue a batch behind the others of its fidelity; what a worker need not see stays behind."""
         requests = Requests(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -129,10 +129,11 @@ class Tally:
         if part.requests.candidate is not None:
             return entry  # its children were counted at their birth
         entry["told"] += len(part.requests)
-        entry["failed"] += int(is_failure(part.status).sum())
+        well = not part.status.any()
+        entry["failed"] += 0 if well else int(is_failure(part.status).sum())
         if part.requests.make is None:
             entry["children"] += len(part.requests)
-            entry["rejected"] += int((part.status == Status.REJECTED).sum())
+            entry["rejected"] += 0 if well else int((part.status == Status.REJECTED).sum())
         else:
             rejected = _counted(part, CHILDREN_REJECTED)
             entry["children"] += len(part) + rejected + _counted(part, CHILDREN_LOST)
@@ -158,7 +159,12 @@ class Tally:
 
     def document(self) -> dict[str, Any]:
         """As JSON-like data, for the totals table and for snapshots."""
-        return asdict(self)
+        document = dict(vars(self))
+        for name in ("failures", "counters", "costs", "artifacts"):
+            document[name] = dict(document[name])
+        document["operators"] = {name: dict(entry) for name, entry in self.operators.items()}
+        document["best"] = None if self.best is None else dict(vars(self.best))
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Tally:

@@ -44,6 +44,7 @@ def as_json(run: Run, state: str = "") -> dict[str, Any]:
         "run": str(run.dir) if run.dir is not None else run.name,
         "state": state or run.state,
         "reason": run.reason,
+        "restarts": _restarts(run),
         "problem": run.header.get("problem"),
         "algorithm": run.header.get("algorithm"),
         "seed": run.seed,
@@ -117,6 +118,9 @@ def _overview(run: Run, state: str) -> Table:
     table.add_row("seed", str(run.seed))
     table.add_row("state", Text(state + (f": {run.reason}" if run.reason else "")))
     table.add_row("evaluations", f"{run.evaluations:,.0f} in {duration(elapsed)}{rate}")
+    restarts = _restarts(run)
+    if restarts:
+        table.add_row("restarts", Text(f"{len(restarts):,}: " + ", ".join(dict.fromkeys(restarts))))
     if totals.get("repeats"):
         table.add_row("repeats", f"{totals['repeats']:,} answered without evaluating again")
     for row in _best_rows(run):
@@ -132,10 +136,24 @@ def _overview(run: Run, state: str) -> Table:
     table.add_row("failures", Text(text, style="red" if failures else ""))
     for label, said in _work_rows(run):
         table.add_row(label, said)
+    if totals.get("sandbox") is not None:
+        table.add_row("sandbox", _sandbox(totals["sandbox"]))
     for name, value in flat({**run.summary, **run.counters, **run.costs}):
         if not is_table(value):
             table.add_row(Text(name), Text(figure(value, grouped=True)))
     return table
+
+
+def _sandbox(contained: Mapping[str, str]) -> Text:
+    """What is not contained, in red; what is, by name."""
+    escapes = ", ".join(f"{name} ({reached})" for name, reached in contained.items() if reached)
+    text = Text("contained: " + (", ".join(name for name, reached in contained.items() if not reached) or "nothing"))
+    return text.append(f"; NOT contained: {escapes}", style="red") if escapes else text
+
+
+def _restarts(run: Run) -> list[str]:
+    """Why there was another master before, each time."""
+    return [event["why"] for event in run.events("restart")] if run.logged else []
 
 
 def _work_rows(run: Run) -> Iterator[tuple[str, str]]:

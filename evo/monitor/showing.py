@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from evo.json_text import read_json, write_json
+from evo.redact import redact
 
 if TYPE_CHECKING:
     from evo.run import Run
@@ -51,7 +52,7 @@ def shown_all(run: Run, genomes: Sequence[Any], deadline: float = DEADLINE) -> l
     found = []
     for row, genome in enumerate(genomes):
         text, failure = answers[row] if row < len(answers) else ("", missing)
-        found.append((_as_json(run, genome), f"the problem's show {failure}") if failure else (text, ""))
+        found.append((_as_json(run, genome), redact(f"the problem's show {failure}")) if failure else (text, ""))
     return found
 
 
@@ -111,7 +112,7 @@ def _main() -> None:
             try:
                 answer = str(problem.show(genome))[:_LIMIT], ""
             except Exception as error:  # noqa: BLE001 - the supervision boundary: users' code may raise anything
-                answer = "", f"failed ({type(error).__name__}: {error})"[:_LIMIT]
+                answer = "", redact(f"failed ({type(error).__name__}: {error})")[:_LIMIT]
             print(write_json(answer), file=channel, flush=True)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from evo.errors import ConfigError, EvoError
+from evo.redact import Filled, asks_for_secret, filled, redact
 from evo.registry.modules import nearest
 from evo.registry.names import KINDS, base_of, resolve
 from evo.spec import Configured
@@ -41,11 +42,29 @@ def construct(kind: str | None, spec: Any, where: str) -> Any:
         if key not in parameters:
             raise ConfigError(f"{inside}.{key}: unknown key{nearest(str(key), parameters)}; {_takes(name, parameters)}")
     hints = _hints(cls)
-    values = {key: convert(hints[key], value, f"{inside}.{key}") for key, value in given.items()}
+    values = {key: _converted(hints[key], value, f"{inside}.{key}") for key, value in given.items()}
     for key, parameter in parameters.items():
         if key not in given and parameter.default is parameter.empty and parameter.kind not in _VARIADIC:
             raise ConfigError(f"{inside}.{key}: missing, {name} needs it ({readable(hints[key])})")
     return _call(cls, parameters, values, where)
+
+
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    """`convert`, but for a text ``${NAME}``, which the environment fills in."""
+    value = filled(value, where)
+    if isinstance(value, str) and not isinstance(value, Filled) and asks_for_secret(where.rpartition(".")[2]):
+        raise ConfigError(
+            f"{where}: a secret in the clear would be kept in the run; put it into an environment variable and write "
+            "${NAME} here"
+        )
+    found = convert(hint, value, where)
+    if not isinstance(value, Filled):
+        return found
+    if not isinstance(found, str):
+        raise ConfigError(
+            f"{where}: {value.reference} stands for text, expected {readable(hint)}; write the value itself"
+        )
+    return value
 
 
 def convert(hint: Any, value: Any, where: str) -> Any:
@@ -114,7 +133,7 @@ def readable(hint: Any) -> str:
 
 def shorten(value: Any) -> str:
     """A value for an error message, cut when it is long."""
-    text = repr(value)
+    text = redact(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

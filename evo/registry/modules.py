@@ -16,13 +16,24 @@ from typing import Any
 from evo.cluster.layout import PACKAGES, root
 from evo.errors import ConfigError
 
-__all__ = ["load", "nearest", "search_in", "searched"]
+__all__ = ["beside", "load", "nearest", "search_in", "searched"]
 
 _folders: list[Path] = []
+_latest: list[Path] = []
 
 
 def search_in(folder: Path) -> None:
     """Let ``module:Class`` find the user's modules in `folder`; what is installed goes before it."""
+    _latest[:] = [folder.resolve()]
+    _also(folder)
+
+
+def beside() -> Path:
+    """Where the run file lies that was read last, and with it what it names; the current folder where none was."""
+    return _latest[0] if _latest else Path.cwd()
+
+
+def _also(folder: Path) -> None:
     folder = folder.resolve()
     if folder not in _folders:
         _folders.append(folder)
@@ -47,7 +58,7 @@ def load(name: str, where: str = "") -> Any:
             f"{where}{path} was defined in a script, a notebook or a function, so its name cannot be imported: "
             "move it to a module, or resume with evo.resume(run_dir, problem=...)"
         )
-    search_in(Path.cwd())
+    _also(Path.cwd())
     found: Any = _import(module, where)
     for part in path.split("."):
         if not hasattr(found, part):

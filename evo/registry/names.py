@@ -41,6 +41,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "planted_levels": "problems.planted:PlantedLevels",
         "esma": "problems.esma.problem:Esma",
         "evopress": "problems.evopress.problem:EvoPress",
+        "executable": "problems.executable.problem:Program",
     },
     "algorithms": {
         "random": "evo.algorithms.random:Random",

@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from evo.errors import RunError
 from evo.records import Change, Note, Outcomes, Requests
 from evo.space import Space
 from evo.store.columns import pack, unpack
 
-__all__ = ["decode_change", "decode_outcomes", "decode_requests", "encode_change", "encode_outcomes", "encode_requests"]
+__all__ = [
+    "decode_change",
+    "decode_outcomes",
+    "decode_requests",
+    "encode_change",
+    "encode_outcomes",
+    "encode_requests",
+    "whole",
+]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_MOST = 1 << 26
+"""Rows of one batch: more is no count, but an attempt to fill the memory."""
+_DAMAGE = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError, struct.error),
+)
+"""What bytes that nobody packed make the decoders raise."""
+
+
+def whole(decode: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A decoder that refuses what is not in a run file's form: cut, altered, or made by somebody else.
+
+    Raises:
+        RunError: says what was found.
+    """
+
+    @wraps(decode)
+    def decoded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return decode(*args, **kwargs)
+        except _DAMAGE as error:
+            raise RunError(f"the run file is damaged: {type(error).__name__}: {error}") from error
+
+    return decoded
+
 
 _BLANK = Requests()
 _SPAN, _SPAN_OF_1 = struct.Struct("<qdd"), struct.Struct("<qd")
@@ -43,10 +83,11 @@ def encode_requests(requests: Requests, space: Space) -> bytes:
     return pack(columns)
 
 
+@whole
 def decode_requests(data: bytes, first: int, space: Space) -> Requests:
     """The batch whose first id is `first`."""
     columns = unpack(data)
-    n = columns.pop("n")
+    n = _count(columns.pop("n"))
     if "genomes" in columns:
         columns["genomes"] = space.decode(columns["genomes"], n)
     if "needs" in columns:
@@ -80,6 +121,7 @@ def encode_outcomes(outcomes: Outcomes, space: Space) -> bytes:
     return pack(columns)
 
 
+@whole
 def decode_outcomes(data: bytes, space: Space) -> Outcomes:
     """What `encode_outcomes` wrote."""
     columns = unpack(data)
@@ -89,12 +131,18 @@ def decode_outcomes(data: bytes, space: Space) -> Outcomes:
             first, columns["seconds"], columns["cpu_seconds"] = _SPAN.unpack(span)
         else:
             first, columns["seconds"] = _SPAN_OF_1.unpack(span)
-        columns["ids"] = np.arange(first, first + columns.pop("n"), dtype=np.int64)
+        columns["ids"] = np.arange(first, first + _count(columns.pop("n")), dtype=np.int64)
     if "genomes" in columns:
         columns["genomes"] = space.decode(columns["genomes"], len(columns["objectives"]))
     if "notes" in columns:
         columns["notes"] = {row: Note(**note) for row, note in columns["notes"]}
     return Outcomes(**columns)
+
+
+def _count(n: Any) -> int:
+    if type(n) is not int or not 0 <= n <= _MOST:
+        raise ValueError(f"expected a number of rows, got {n!r}")
+    return n
 
 
 def _note(note: Note) -> dict[str, Any]:
@@ -113,6 +161,7 @@ def encode_change(change: Change) -> bytes:
     )
 
 
+@whole
 def decode_change(data: bytes, archive: str) -> Change:
     """What `encode_change` wrote."""
     return Change(archive=archive, **unpack(data))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evo.json_text import read_json, write_json
 
@@ -19,8 +20,12 @@ _MARK = "\0"
 """Key of a header entry that stands for a buffer; no JSON-like value of a user carries it."""
 _SHORT = 1 << 63  # Python writes no integer of thousands of digits
 _HEADS = 1024
+_LONG = 1 << 14
+"""bytes of a header above which it is not kept"""
 _heads: dict[Any, bytes] = {}
 """Headers written lately, by structure."""
+_plans: dict[bytes, list[tuple[str, Callable[..., Any] | None, Any]]] = {}
+"""How the blobs of headers read lately are taken apart."""
 _quote = json.encoder.encode_basestring_ascii
 
 
@@ -77,9 +82,48 @@ def _pack(value: Mapping[str, Any]) -> bytes:
 def unpack(data: bytes) -> Any:
     """What `pack` wrote; arrays are read-only views of `data`."""
     (length,) = _LENGTH.unpack_from(data)
-    start = _LENGTH.size
-    header = read_json(data[start : start + length])
-    return _restore(header, data, start + length)
+    base = _LENGTH.size + length
+    head = data[_LENGTH.size : base]
+    plan = _plans.get(head)
+    if plan is None:
+        header = read_json(head)
+        plan = _plan(header)
+        if plan is None:
+            return _restore(header, data, base)
+        if len(head) > _LONG:  # nothing that comes again
+            return {key: value if kind is None else kind(data, base, *value) for key, kind, value in plan}
+        if len(_plans) >= _HEADS:
+            _plans.clear()
+        _plans[head] = plan
+    return {key: value if kind is None else kind(data, base, *value) for key, kind, value in plan}
+
+
+def _plan(header: Mapping[str, Any]) -> list[tuple[str, Callable[..., Any] | None, Any]] | None:
+    """How the values of a flat header are had from the buffers behind it; None for what is nested.
+
+    The counterpart of `_structure`: block after block has the same header, so it is read once.
+    """
+    plan: list[tuple[str, Callable[..., Any] | None, Any]] = []
+    for key, value in header.items():
+        if isinstance(value, list) or (isinstance(value, dict) and not isinstance(value.get(_MARK), str)):
+            return None
+        if not isinstance(value, dict):
+            plan.append((key, None, value))
+        elif value[_MARK] == "bytes":
+            plan.append((key, _bytes, (value["o"], value["n"])))
+        elif value[_MARK] != "json":
+            plan.append((key, _array, (value["o"], np.dtype(value[_MARK]), math.prod(value["s"]), value["s"])))
+        else:
+            return None
+    return plan
+
+
+def _bytes(data: bytes, base: int, offset: int, length: int) -> bytes:
+    return data[base + offset : base + offset + length]
+
+
+def _array(data: bytes, base: int, offset: int, dtype: np.dtype[Any], count: int, shape: list[int]) -> NDArray[Any]:
+    return np.frombuffer(data, dtype, count, base + offset).reshape(shape)
 
 
 class _Writer:
@@ -136,13 +180,11 @@ def _restore(value: Any, data: bytes, base: int) -> Any:
     if kind is None:
         return {key: _restore(item, data, base) for key, item in value.items()}
     if kind == "bytes":
-        start = base + value["o"]
-        return data[start : start + value["n"]]
+        return _bytes(data, base, value["o"], value["n"])
     if kind == "json":
         items = np.empty(len(value["v"]), dtype=object)
         for i, item in enumerate(value["v"]):  # one by one: a list of lists must not be taken for rows
             items[i] = _restore(item, data, base)
         return items.reshape(value["s"])
     dtype = np.dtype(kind) if isinstance(kind, str) else np.lib.format.descr_to_dtype([tuple(f) for f in kind])
-    count = math.prod(value["s"])
-    return np.frombuffer(data, dtype=dtype, count=count, offset=base + value["o"]).reshape(value["s"])
+    return _array(data, base, value["o"], dtype, math.prod(value["s"]), value["s"])

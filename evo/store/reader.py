@@ -6,6 +6,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from evo.errors import RunError
 from evo.json_text import read_json
 from evo.records import Change, Outcomes, Requests, is_failure
 from evo.space import Space
-from evo.store.codec import decode_change, decode_outcomes, decode_requests
+from evo.store.codec import decode_change, decode_outcomes, decode_requests, whole
 from evo.store.lookup import OPAQUE, genomes_of, metrics_of
-from evo.store.writer import SCHEMA_VERSION
+from evo.store.writer import SCHEMA_VERSION, unseal
 
 __all__ = ["FILE_NAME", "Move", "RunReader", "connect_read_only"]
 
 FILE_NAME = "run.sqlite"
+_HEADER = {"spec": dict, "objectives": list, "measures": list, "archives": dict, "seed": int, "reporting": str}
+"""What every header holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,10 @@ def connect_read_only(run_dir: Path) -> sqlite3.Connection:
     if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
         location += "&immutable=1"  # WAL wants to put its index beside the file; here it cannot, and nobody writes
     try:
-        connection = sqlite3.connect(location, uri=True, timeout=60, check_same_thread=False)
+        connection = sqlite3.connect(location, uri=True, timeout=60, check_same_thread=False, factory=_Connection)
+        connection.execute("PRAGMA trusted_schema=OFF")  # a file may come from anybody
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, RunError) as error:
         raise RunError(f"{path}: not a run file ({error})") from error
     if version == 0:
         raise RunError(f"{path}: the run file is empty: its master died before the first tick; start the run again")
@@ -65,6 +69,40 @@ def connect_read_only(run_dir: Path) -> sqlite3.Connection:
             f"{path}: written by a newer evo (schema {version}, this reads {SCHEMA_VERSION}); upgrade evo to read it"
         )
     return connection
+
+
+class _Cursor(sqlite3.Cursor):
+    """Whatever is wrong with the file is a RunError."""
+
+    def execute(self, *args: Any) -> _Cursor:
+        with _readable():
+            super().execute(*args)
+        return self
+
+    def __next__(self) -> Any:
+        with _readable():
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        with _readable():
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with _readable():
+            return super().fetchall()
+
+
+class _Connection(sqlite3.Connection):
+    def execute(self, *args: Any) -> _Cursor:
+        return self.cursor(_Cursor).execute(*args)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"the run file cannot be read ({error}): it is damaged, or not evo's") from error
 
 
 class RunReader:
@@ -84,22 +122,22 @@ class RunReader:
         row = self.connection.execute("SELECT document FROM header").fetchone()
         if row is None:
             raise RunError("the run file is empty: its master died before the first tick; start the run again")
-        document: dict[str, Any] = read_json(row[0])
+        document = _document(row[0])
+        for name, kind in _HEADER.items():
+            if not isinstance(document.get(name), kind):
+                raise RunError(f"the run file is damaged: its header has no {name}")
         return document
 
     def totals(self) -> dict[str, Any]:
         """Where the run stands: state, evaluations, failures, best, operators; empty before the first tick."""
         row = self.connection.execute("SELECT document FROM totals").fetchone()
-        document: dict[str, Any] = read_json(row[0]) if row else {}
-        return document
+        return _document(row[0]) if row else {}
 
     def moves(self, after: int = -1) -> Iterator[Move]:
         """The log from the move after `after`."""
         rows = self.connection.execute("SELECT * FROM moves WHERE seq > ? ORDER BY seq", (after,))
-        for seq, kind, n, first, count, ids, room, digest, budget in rows:
-            told = None if ids is None else np.frombuffer(ids, dtype=np.int64)
-            left = math.inf if budget is None else budget
-            yield Move(seq, kind, n, first, count, told, read_json(room) if room else {}, digest, left)
+        for row in rows:
+            yield _move(*row)
 
     def requests(self, low: int = 0, high: int = 2**62) -> Iterator[Requests]:
         """The batches that hold ids low..high, in id order."""
@@ -194,13 +232,13 @@ class RunReader:
     def curve(self) -> list[dict[str, float]]:
         """Points of the curves: seq, evaluations, elapsed and the archives' statistics."""
         rows = self.connection.execute("SELECT seq, evaluations, elapsed, stats FROM curves ORDER BY seq")
-        return [{"seq": s, "evaluations": e, "elapsed": t, **read_json(stats)} for s, e, t, stats in rows]
+        return [{"seq": s, "evaluations": e, "elapsed": t, **_document(stats)} for s, e, t, stats in rows]
 
     def events(self, kinds: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Events in order, of the given kinds only where some are given."""
         rows = self.connection.execute("SELECT seq, time, kind, detail FROM events ORDER BY id")
         return [
-            {"seq": seq, "time": time, "kind": kind, **read_json(detail)}
+            {"seq": seq, "time": time, "kind": kind, **_document(detail)}
             for seq, time, kind, detail in rows
             if not kinds or kind in kinds
         ]
@@ -234,14 +272,40 @@ class RunReader:
         return None if row is None else row[0]
 
     def snapshot(self) -> tuple[int, bytes] | None:
-        """The newest snapshot: (number of moves it stands for, blob)."""
+        """The newest snapshot: (number of moves it stands for, blob); None where there is none, or it is harmed."""
         row = self.connection.execute("SELECT seq, columns FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone()
-        return None if row is None else (row[0], row[1])
+        blob = unseal(row[1]) if row else None
+        return None if blob is None else (row[0], blob)
 
     def _space(self) -> Space:
         if self.space is None:
             raise RunError("reading genomes needs the problem's space: open the run with evo.load(run_dir)")
         return self.space
+
+
+@whole
+def _document(text: str) -> dict[str, Any]:
+    document = read_json(text)
+    if not isinstance(document, dict):
+        raise TypeError(f"expected a JSON object, got {type(document).__name__}")
+    return document
+
+
+@whole
+def _move(
+    seq: int,
+    kind: str,
+    n: int,
+    first: int,
+    count: int,
+    ids: bytes | None,
+    room: str | None,
+    digest: bytes | None,
+    budget: float | None,
+) -> Move:
+    told = None if ids is None else np.frombuffer(ids, dtype=np.int64)
+    left = math.inf if budget is None else budget
+    return Move(seq, kind, n, first, count, told, read_json(room) if room else {}, digest, left)
 
 
 def _worker(session: int, worker: int, messages: int, busy: float, cpu: float, elapsed: float) -> dict[str, Any]:

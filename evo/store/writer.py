@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from evo.errors import RunError
 from evo.records import Change, Outcomes, Requests
+from evo.redact import redacted
 from evo.space import Space
 from evo.store.codec import encode_change, encode_outcomes, encode_requests
 from evo.store.plain import document as text_of
 
-__all__ = ["SCHEMA_VERSION", "Attempt", "RunWriter", "digest", "open_file"]
+__all__ = ["SCHEMA_VERSION", "Attempt", "RunWriter", "digest", "open_file", "seal", "unseal"]
 
 SCHEMA_VERSION = 2
 _STEPS = {
@@ -35,6 +36,7 @@ _STEPS = {
 }
 """schema version -> what makes a file of it one of the next version."""
 _LARGE = 1 << 14
+_SEAL = 16
 _WIDTHS = (256, 509)
 """Columns of 64-bit words that are summed; two widths without a common divisor, to notice rows that changed places."""
 PAGE_BYTES = 8192
@@ -73,6 +75,17 @@ def digest(blobs: Sequence[bytes]) -> bytes:
     return total.digest()
 
 
+def seal(blob: bytes) -> bytes:
+    """The blob and its digest: a snapshot that was cut short or harmed must not be taken for the state of a run."""
+    return blob + hashlib.blake2b(blob, digest_size=_SEAL).digest()
+
+
+def unseal(sealed: bytes) -> bytes | None:
+    """What `seal` was given; None where that is not known to be whole."""
+    blob = sealed[:-_SEAL]
+    return blob if seal(blob) == sealed else None
+
+
 def open_file(path: Path | None) -> sqlite3.Connection:
     """A connection ready to write: WAL, one explicit transaction at a time. None keeps the run in memory.
 
@@ -85,11 +98,15 @@ def open_file(path: Path | None) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # of a file still to be made; others keep theirs
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA trusted_schema=OFF")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        foreign = connection.execute("SELECT type FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchone()
     except sqlite3.DatabaseError as error:
         raise RunError(
             f"{path}: cannot be opened as a run file ({error}); is the folder writable and the disk free?"
         ) from error
+    if foreign is not None:  # a run's file may come from anybody, and this would act on what is written
+        raise RunError(f"{path}: holds a {foreign[0]}, which evo never writes: this is no run to go on with")
     if version > SCHEMA_VERSION:
         raise RunError(
             f"{path}: written by a newer evo (schema {version}, this evo reads {SCHEMA_VERSION}); upgrade evo to use it"
@@ -122,7 +139,8 @@ class RunWriter:
         self.patience = 0.0
         """Seconds for which quick ticks may share a transaction. Only where nobody outside this process acts on what is
         logged: a crash then takes back the log and what followed from it together."""
-        self._begun = 0.0
+        self._begun: float | None = None
+        """When the open transaction began; the file hears of it with its first row."""
         self._lost = False
         (self._session,) = self._execute("SELECT coalesce(max(session) + 1, 0) FROM attempts").fetchone()
 
@@ -138,13 +156,14 @@ class RunWriter:
             RunError: the file could not be written (disk full, read-only); what was committed before stands.
         """
         try:
-            if not self.connection.in_transaction:
-                self._execute("BEGIN IMMEDIATE")
+            if self._begun is None:
                 self._begun = time.monotonic()
             yield
             if not patient or time.monotonic() - self._begun >= self.patience:
                 self.flush()
-                self._execute("COMMIT")
+                if self.connection.in_transaction:
+                    self._execute("COMMIT")
+                self._begun = None
         except sqlite3.Error as error:
             self._roll_back()
             raise RunError(
@@ -157,6 +176,7 @@ class RunWriter:
 
     def _roll_back(self) -> None:
         self._lost = True
+        self._begun = None
         self._rows.clear()
         if self.connection.in_transaction:
             self._execute("ROLLBACK")
@@ -169,9 +189,20 @@ class RunWriter:
 
     def flush(self) -> None:
         """Put what was written so far where this connection's readers find it."""
-        for statement, rows in self._rows.items():
-            self._many(statement, rows)
-        self._rows.clear()
+        if self._rows:
+            self._begin()
+            for statement, rows in self._rows.items():
+                self._many(statement, rows)
+            self._rows.clear()
+
+    def _begin(self) -> None:
+        if not self.connection.in_transaction:
+            self._execute("BEGIN IMMEDIATE")
+
+    def _write(self, statement: str, row: tuple[Any, ...] = ()) -> None:
+        """One statement at once, for what is written seldom."""
+        self._begin()
+        self._execute(statement, row)
 
     def fold(self) -> None:
         """Move what is in the write-ahead log into the run file, so that the file alone is the run."""
@@ -181,12 +212,12 @@ class RunWriter:
 
     def erase(self) -> None:
         """Take the header and the totals away: there is no run in this file."""
-        self._execute("DELETE FROM header")
-        self._execute("DELETE FROM totals")
+        self._write("DELETE FROM header")
+        self._write("DELETE FROM totals")
 
     def header(self, document: Mapping[str, Any]) -> None:
         """The run's specification; replaces what was there."""
-        self._execute("INSERT OR REPLACE INTO header VALUES (0, ?)", (text_of(document),))
+        self._write("INSERT OR REPLACE INTO header VALUES (0, ?)", (text_of(redacted(document)),))
 
     def ask(
         self, seq: int, n: int, first: int, batches: Sequence[Requests], room: Mapping[str, int], budget: float
@@ -243,7 +274,7 @@ class RunWriter:
 
     def totals(self, document: Mapping[str, Any]) -> None:
         """Where the run stands."""
-        self._execute("INSERT OR REPLACE INTO totals VALUES (0, ?)", (text_of(document),))
+        self._write("INSERT OR REPLACE INTO totals VALUES (0, ?)", (text_of(redacted(document)),))
 
     def attempt(self, attempt: Attempt) -> None:
         """A message that ended."""
@@ -270,7 +301,7 @@ class RunWriter:
         """Something that happened, for people and for stop rules."""
         self._insert(
             "INSERT INTO events (seq, time, kind, detail) VALUES (?, ?, ?, ?)",
-            (seq, time.time(), kind, text_of(detail)),
+            (seq, time.time(), kind, text_of(redacted(detail))),
         )
 
     def artifact(self, digest: str, size: int, content: bytes | None) -> None:
@@ -281,5 +312,5 @@ class RunWriter:
         """A cache of all moves before `seq`; none once a tick was rolled back, for its moves are not logged."""
         if self._lost:
             return
-        self._execute("DELETE FROM snapshots")
-        self._execute("INSERT INTO snapshots VALUES (?, ?)", (seq, blob))
+        self._write("DELETE FROM snapshots")
+        self._write("INSERT INTO snapshots VALUES (?, ?)", (seq, seal(blob)))

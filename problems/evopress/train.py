@@ -217,7 +217,7 @@ class Trainer:
         )
 
     def _load(self) -> None:
-        state = torch.load(self.out / "state.pt")
+        state = torch.load(self.out / "state.pt", weights_only=True)
         now, free = asdict(self.settings), {"steps", "minutes", "threads"}
         changed = sorted(name for name, value in state["settings"].items() if now[name] != value and name not in free)
         if changed:

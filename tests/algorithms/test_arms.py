@@ -12,7 +12,9 @@ import pytest
 from engine.breaking import StopHere, raising
 from engine.searchers import Rewrites
 from engine.worlds import Bowl, Masks, Pruning, Verified, canonical
-from simulation.harness import Schedule, Simulation, check
+from simulation.harness import Simulation
+from simulation.invariants import check
+from simulation.schedule import PLAIN, Schedule
 
 import evo
 from evo.algorithm import Algorithm
@@ -168,6 +170,8 @@ def test_a_larger_budget_goes_on_in_all_arms(snapshot: bool, tmp_path: Path) -> 
 
 class Mine(Schedule):
     """Schedules of faults and restarts, for arms."""
+
+    worlds = PLAIN
 
     def make_algorithm(self) -> Algorithm:
         return evo.Arms({"a": evo.Genetic(4), "b": evo.Random(3), "c": evo.OnePlusLambda(3, initial=2)})

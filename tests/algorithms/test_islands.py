@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from engine.breaking import StopHere, raising
 from engine.worlds import Bowl, Masks, Pruning, canonical
-from simulation.harness import Schedule, Simulation, check
+from simulation.harness import Simulation
+from simulation.invariants import check
+from simulation.schedule import PLAIN, Schedule
 
 import evo
 from algorithms.racing import rounds
@@ -178,6 +180,8 @@ def test_broken_off_it_goes_on_to_the_byte(inner: str, snapshot: bool, tmp_path:
 
 class Mine(Schedule):
     """Schedules of faults and restarts, for islands."""
+
+    worlds = PLAIN
 
     def make_algorithm(self) -> Algorithm:
         return evo.Islands(evo.Genetic(4), 3, migrate_every=3)

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from engine.breaking import StopHere, raising
 from engine.worlds import Bowl, Masks, Noisy, Pruning, canonical
-from simulation.harness import Schedule, Simulation, check
+from simulation.harness import Simulation
+from simulation.invariants import check
+from simulation.schedule import PLAIN, Schedule
 
 import evo
 from algorithms.racing import Round, TooFew, Tripping, rounds
@@ -369,6 +371,8 @@ def test_broken_off_anywhere_it_goes_on_to_the_byte(
 
 class Mine(Schedule):
     """Schedules of faults and restarts, for this algorithm."""
+
+    worlds = PLAIN
 
     def make_algorithm(self) -> Algorithm:
         return evo.OnePlusLambda(5, initial=4)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from engine.breaking import StopHere, raising
 from engine.worlds import Broken, Masks, Minibatches, Pruning, canonical
-from simulation.harness import Schedule, Simulation, check
+from simulation.harness import Simulation
+from simulation.invariants import check
+from simulation.schedule import PLAIN, Schedule
 
 import evo
 from evo.algorithm import Algorithm, Turn
@@ -281,6 +283,8 @@ def test_in_order_of_arrival_it_does_not_wait_for_the_slow() -> None:
 
 class Mine(Schedule):
     """Schedules of faults and restarts, for this algorithm."""
+
+    worlds = PLAIN
 
     def make_problem(self) -> evo.Problem:
         return PlantedLevels(8)

@@ -5,6 +5,7 @@ from collections import Counter, deque
 import numpy as np
 
 import evo
+from evo.engine.crew import Group
 from evo.engine.dispatch import Dispatcher
 from evo.engine.failures import Blank
 from evo.engine.queue import Queue
@@ -95,12 +96,13 @@ class Scripted(Workers):
 class Case:
     """A dispatcher between a queue and scripted workers."""
 
-    def __init__(self, workers=1, n=0, window=2, shape=None, **fidelity):
+    def __init__(self, workers=1, n=0, window=2, shape=None, groups=None, **fidelity):
         self.backend = Scripted()
         fidelities = {BORN: Fidelity(), "full": Fidelity(**fidelity)}
         self.queue = Queue(fidelities)
+        staff = groups or [Group(workers, workers, shape or Resources())]
         self.make = lambda: Dispatcher(
-            self.backend, [shape or Resources()] * workers, self.queue, fidelities, Blank(evo.Box(0, 1, size=1), 1, 0),
+            self.backend, staff, self.queue, fidelities, Blank(evo.Box(0, 1, size=1), 1, 0),
             window=window, artifact={"known": b"content"}.get,
         )  # fmt: skip
         self.told, self.artifacts, self.dispatcher = [], {}, None

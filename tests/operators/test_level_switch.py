@@ -71,7 +71,9 @@ def test_it_keeps_an_operators_promises(space: Levels, trades: float) -> None:
     check_operator(LevelSwitch(trades=trades), space)
 
 
-@pytest.mark.parametrize("operator", [Uniform(), Chain(Uniform(), LevelSwitch())], ids=repr)
+@pytest.mark.parametrize(
+    "operator", [Uniform(), Chain(Uniform(), LevelSwitch())], ids=lambda operator: type(operator).__name__
+)
 @pytest.mark.parametrize("space", [UNEVEN, GROUPED, NO_PAIR], ids=repr)
 def test_other_operators_stay_within_the_budgets_by_repair(operator: Operator, space: Levels) -> None:
     check_operator(operator, space)

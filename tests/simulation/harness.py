@@ -1,158 +1,78 @@
-"""One seeded schedule: the real master, store and algorithms on a virtual clock, with faults and restarts; then the
-invariants that must hold whatever happened."""
+"""Runs a schedule: the real master, store and algorithms on a virtual clock, through faults, deaths and resumptions."""
 
 from __future__ import annotations
 
-import json
+import io
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from random import Random
 from typing import Any
 
-import numpy as np
+import pytest
 
-import evo
-from evo.algorithm import Algorithm
+from evo.engine import dispatch, flight, staffing
 from evo.engine.build import header_for, logged, master_for
-from evo.engine.crew import Crew
+from evo.engine.crew import Crew, Group
+from evo.engine.dispatch import Dispatcher
 from evo.engine.master import Master
-from evo.engine.order import Arrival, Order, Strict
+from evo.engine.order import Strict
 from evo.engine.replay import replay
 from evo.engine.rules import Rules
-from evo.evaluator import Resources
-from evo.operator import Operator
-from evo.records import Requests, Status
-from evo.run import Run
-from evo.store.columns import pack, unpack
-from evo.store.reader import RunReader
+from evo.errors import ClusterLost, EvaluationError, RunError, WorkerError
+from evo.evaluator import Fidelity, Resources
+from evo.records import BORN, PREPARE, Requests
+from evo.store.canonical import write_canonical
+from evo.store.columns import pack
 from evo.store.writer import open_file
 from evo.worker import Kit
-from problems.arm import Arm
+from simulation.cluster import START_SECONDS, Cluster
+from simulation.fuse import Fuse, Killed
+from simulation.schedule import KINDS, VANISHED_SECONDS, Schedule
+from simulation.worlds import DEADLINE
 from workers.simulated import Faults, Simulated
 
+__all__ = ["Simulation"]
+
 TICKS = 20_000
-
-
-class Restart(BaseException):
-    """The master's process dies between two writes."""
-
-
-class Bits(evo.Problem):
-    """Counts ones: a small discrete space in which equal work is common."""
-
-    space = evo.BitMask(6)
-    objectives = (evo.Maximize("ones"),)
-    measures = (evo.Measure("head", 0, 3), evo.Measure("tail", 0, 3))
-
-    def evaluate_batch(self, masks: Any) -> evo.Evaluations:
-        masks = masks.astype(float)
-        measures = np.stack([masks[:, :3].sum(axis=1), masks[:, 3:].sum(axis=1)], axis=1)
-        return evo.Evaluations(masks.sum(axis=1, keepdims=True), measures)
-
-    @property
-    def operators(self) -> Mapping[str, Operator]:
-        return {"masks": Masks()}
-
-
-class Picky(Bits):
-    """Turns down every mask whose first bit is set, and trips over the one that is empty."""
-
-    def evaluate_batch(self, masks: Any) -> evo.Evaluations:
-        found = super().evaluate_batch(masks)
-        rejected = dict.fromkeys(np.flatnonzero(masks[:, 0]).tolist(), "begins with a one")
-        failures = dict.fromkeys(np.flatnonzero(~masks.any(axis=1)).tolist(), "empty")
-        return evo.Evaluations(found.objectives, found.measures, failures=failures, rejected=rejected)
-
-
-class Masks(evo.Enumerator):
-    """All masks of six."""
-
-    total = 64
-
-    def make(self, parents: Any, args: Mapping[str, Any], space: evo.Space, work: evo.Work) -> evo.Births:
-        ranks = np.arange(args["start"], args["stop"])
-        return evo.Births((ranks[:, None] >> np.arange(6) & 1).astype(bool), counters={"ranks": len(ranks)})
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What a seed stands for."""
-
-    seed: int
-    problem: str
-    algorithm: str
-    order: Order
-    budget: int
-    workers: int
-    faults: bool
-    poison: frozenset[int]
-    """Request ids that kill or hang their worker every time (poison goes by id, as candidates differ by id)."""
-    restart: float
-    """Chance that the master dies at any one write."""
-    snapshots: bool
-
-    @classmethod
-    def of(cls, seed: int) -> Schedule:
-        rng = np.random.default_rng([seed, 7])
-        budget = int(rng.integers(1, 41))
-        strict = rng.random() < 0.6
-        order: Order = Strict(int(rng.integers(1, 9)), int(rng.integers(1, 5))) if strict else Arrival()
-        poisoned = rng.choice(budget, size=min(budget, int(rng.integers(0, 3))), replace=False)
-        return cls(
-            seed,
-            str(rng.choice(["arm", "bits", "picky"])),
-            str(rng.choice(["map_elites", "random", "generational", "steady", "enumeration"])),
-            order,
-            budget,
-            int(rng.integers(1, 5)),
-            bool(rng.random() < 0.8),
-            frozenset(poisoned.tolist()) if rng.random() < 0.5 else frozenset(),
-            float(rng.choice([0.0, 0.01, 0.05])),
-            bool(rng.random() < 0.5),
-        )
-
-    def make_problem(self) -> evo.Problem:
-        kinds: dict[str, Callable[[], evo.Problem]] = {"arm": lambda: Arm(3), "bits": Bits, "picky": Picky}
-        endless = self.problem == "arm" and self.algorithm == "enumeration"  # nobody enumerates real numbers
-        problem = kinds["picky" if endless else self.problem]()
-        problem.deadline = 5.0
-        return problem
-
-    def make_algorithm(self) -> Algorithm:
-        if self.algorithm == "map_elites":
-            return evo.MapElites((4, 4))
-        if self.algorithm == "random":
-            return evo.Random()
-        if self.algorithm == "enumeration":
-            return evo.Enumeration(2, archive=evo.Grid((4, 4)))
-        return evo.Genetic(6, selection="steady" if self.algorithm == "steady" else "generational")
-
-    def make_faults(self) -> Faults:
-        rng = np.random.default_rng([self.seed, 8])
-
-        def poison(requests: Requests, row: int) -> str | None:
-            request = int(requests.ids[row])
-            if request not in self.poison:
-                return None
-            return "crash" if request % 2 else "hang"
-
-        if not self.faults:
-            return Faults(poison=poison)
-        rates = rng.choice([0.0, 0.03, 0.15], size=8)
-        return Faults(*rates.tolist(), poison=poison)
+"""Of one session; the longest that end by themselves take a tenth."""
+CALM_AFTER = 12
+"""Sessions after which nothing goes wrong any more, so that every schedule ends."""
+SESSIONS = 60
+DRAIN_TICKS = 400
+IDLE_SECONDS = 1.0
+"""Virtual seconds after which elastic workers without work are let go: a schedule does not last a minute."""
+PLACE_SECONDS = 5.0
+"""Virtual seconds after which a worker that has no place is given up."""
+WAIT_SECONDS = 0.25
+"""The longest that a master waits for an event; where nothing happens, the simulated one skips such ticks."""
+UNLIMITED = 1 << 30
 
 
 class Simulation:
-    """Runs a schedule to its end, restarting the master whenever it dies."""
+    """Runs a schedule to its end, resuming it whenever its master dies."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.problem = schedule.make_problem()
-        self.rng = np.random.default_rng([schedule.seed, 9])
-        self.restarts = 0
-        self.blows: dict[int, int] = {}
-        self.connection: sqlite3.Connection | None = None
+        self.rng = Random(f"run {schedule.seed}")
+        self.met: Counter[str] = Counter()
+        """What went wrong, by kind."""
+        self.blows: Counter[int] = Counter()
+        """How often a request was under evaluation, or on its way back, when a fault struck."""
+        self.sessions = 0
+        self.step = 0
+        self.seconds = schedule.seconds
+        self.elapsed = 0.0
+        self.vanished = False
+        """The cluster of the last session did."""
+        self.unprepared = False
+        """The log says that the problem's preparation failed: there is no run without it."""
+        self.image: bytes | None = None
+        self.connection = _connection(_template())
         self.master = self._fresh()
 
     def run(self) -> Simulation:
@@ -160,165 +80,292 @@ class Simulation:
         while True:
             try:
                 self._session()
+            except Killed:
+                self._after_death()
+            except (EvaluationError, RunError, WorkerError) as error:
+                self.met[self._expected(error)] += 1
+            else:
+                if self.master.ended is not None and not self._goes_on():
+                    return self
+            self.sessions += 1
+            assert self.sessions < SESSIONS, f"no end after {SESSIONS} sessions"
+            self.master = self._resumed()
+            self.unprepared = self._unprepared()
+            if self.unprepared:
                 return self
-            except (Restart, evo.WorkerError):  # workers that cannot start end a session, not the run
-                self.restarts += 1
-                self.master = self._resumed()
+
+    def canonical(self) -> str:
+        """The canonical export."""
+        text = io.StringIO()
+        write_canonical(self.reader, self.problem.space, text)
+        return text.getvalue()
+
+    def _expected(self, error: Exception) -> str:
+        """What an error is called that the schedule has brought about; raises any other."""
+        text = str(error)
+        if isinstance(error, RunError) and "database or disk is full" in text:
+            return "disk full"
+        if isinstance(error, ClusterLost) and self.vanished:
+            return "cluster lost"
+        if type(error) is WorkerError and text.startswith("workers cannot start") and self.schedule.rates.fail_start:
+            return "workers cannot start"
+        preparing = isinstance(error, EvaluationError) and self.schedule.algorithm == "prepared"
+        if preparing and text.startswith("the problem's preparation failed"):
+            return "preparation failed"
+        raise error
+
+    def _unprepared(self) -> bool:
+        if self.schedule.algorithm != "prepared":
+            return False
+        sources = {int(row) for part in self.reader.requests() if part.source == PREPARE for row in part.ids}
+        return any(
+            request in sources and status
+            for _, outcomes in self.reader.arrivals()
+            if outcomes.status is not None
+            for request, status in zip(outcomes.ids.tolist(), outcomes.status.tolist(), strict=True)
+        )
+
+    # One session ------------------------------------------------------------------------------------------------------
 
     def _session(self) -> None:
-        schedule, master = self.schedule, self.master
-        if schedule.restart:
-            self._plan_restarts(master)
-        workers = Simulated(
-            0.1, 0.5, seed=int(self.rng.integers(2**31)), faults=schedule.make_faults(), start_seconds=0.3
-        )
+        schedule, master, calm = self.schedule, self.master, self.sessions >= CALM_AFTER
+        if master.ended is not None:
+            return
+        staff: Sequence[Group] = schedule.staffs[self.sessions % len(schedule.staffs)]
+        vanishing = schedule.nodes and not calm and self.rng.random() < schedule.vanish
+        if vanishing:
+            staff = [replace(group, patience=VANISHED_SECONDS) for group in staff]
+        workers = self._workers(calm, vanishing)
+        master.fidelities = _needing(master.fidelities, len(staff))
+        before = self.elapsed
+        if not calm:
+            self._prepare_mishaps()
+        shapes = [group.shape or Resources() for group in staff]
         try:
-            workers.open(Kit(self.problem, self.problem.operators, schedule.seed), [Resources()])
-            master.employ(workers, [Resources()] * schedule.workers)
-            for tick in range(TICKS):
-                master.tick()
-                if schedule.snapshots and tick % 7 == 3 and master.ended is None:
-                    with self.writer.transaction():
-                        self.writer.snapshot(master.seq, pack(master.state()))
-                if master.ended is not None:
-                    return
-            raise AssertionError(f"no end after {TICKS} ticks: {master.ledger.waiting} requests wait")
+            workers.open(
+                Kit(self.problem, {**self.problem.operators, **master.algorithm.operators}, schedule.seed), shapes
+            )
+            with haste(schedule.look):
+                master.employ(
+                    workers,
+                    staff,
+                    message_seconds=schedule.message_seconds,
+                    window=schedule.window,
+                    elapsed=lambda: before + workers.now(),
+                )
+                self._drive(master, workers, 0.0 if calm else schedule.drain)
+            if schedule.snapshots:
+                self._snapshot(master)
         finally:
-            for request, count in workers.blows.items():
-                self.blows[request] = self.blows.get(request, 0) + count
+            self.elapsed = before + workers.now()
+            self.vanished = isinstance(workers, Cluster) and workers.gone
+            self.blows.update(workers.blows)
+            self.met.update(workers.met)
+            if master.dispatcher is not None:
+                self.met["worker lost"] += master.dispatcher.lost
 
-    def _plan_restarts(self, master: Master) -> None:
-        execute, many = self.writer.connection.execute, self.writer.connection.executemany
-        chance = self.schedule.restart / (1 + self.restarts)  # dies out, so that every schedule ends
+    def _drive(self, master: Master, workers: Simulated, drain: float) -> None:
+        """As `evo.engine.driver` does: tick to the end, or drain when asked to stop."""
+        rng, schedule = self.rng, self.schedule
+        replacing: dict[str, int] = {}
+        for _ in range(TICKS):
+            master.tick()
+            self._check_order(master)
+            if isinstance(workers, Cluster):
+                replacing = self._check_replacing(master, workers, replacing)
+            if master.ended is not None:
+                return
+            if schedule.snapshots and rng.random() < schedule.snapshots:
+                self._snapshot(master)
+            if schedule.power and rng.random() < 0.1:
+                self.image = self.connection.serialize()
+            if drain and rng.random() < drain:
+                self._drain(master)
+                return
+        raise AssertionError(f"no end after {TICKS} ticks: {master.ledger.waiting} requests wait")
 
-        def risky(*args: Any) -> Any:
-            if args[0].startswith(("INSERT", "COMMIT")) and self.rng.random() < chance:
-                raise Restart
-            return execute(*args)
+    def _drain(self, master: Master) -> None:
+        self.met["drained"] += 1
+        master.draining = True
+        assert master.dispatcher is not None
+        for _ in range(DRAIN_TICKS):
+            if not master.dispatcher.in_flight:
+                return
+            master.tick()
 
-        def riskier(statement: str, rows: list[Any]) -> None:
-            for row in rows:
-                if self.rng.random() < chance:
-                    raise Restart
-                many(statement, [row])
+    def _check_order(self, master: Master) -> None:
+        order = master.order
+        if isinstance(order, Strict):
+            blocks, waiting = len(master.ledger.blocks), master.ledger.open
+            assert blocks <= order.lag, f"{blocks} blocks in flight, the order allows {order.lag}"
+            assert waiting <= order.lag * order.block, f"{waiting} requests in flight, too many for {order}"
 
-        self.writer._execute = risky
-        self.writer._many = riskier
+    def _check_replacing(self, master: Master, workers: Cluster, before: dict[str, int]) -> dict[str, int]:
+        """No more idle workers are replaced than there are suspects that wait for a fresh one."""
+        now = workers.replacing()
+        assert master._queue is not None
+        suspects = max(1, len(master._queue.alone))
+        for kind, count in now.items():
+            assert count <= max(suspects, before.get(kind, 0)), f"{count} workers replaced for {suspects} suspects"
+        return now
 
-    def _fresh(self) -> Master:
-        schedule = self.schedule
-        algorithm = schedule.make_algorithm()
-        algorithm.setup(self.problem)
-        self.writer, self.reader, logbook = logged(open_file(None), self.problem)
-        header = header_for(
-            self.problem,
-            algorithm,
-            algorithm,
-            schedule.seed,
-            schedule.order,
-            self._rules(),
-            Crew(),
-            None,
-            "s",
-            None,
-            None,
-        )
+    def _snapshot(self, master: Master) -> None:
         with self.writer.transaction():
-            self.writer.header(header)
-        return self._master(algorithm, logbook)
+            self.writer.snapshot(master.seq, pack(master.state()))
 
-    def _resumed(self) -> Master:
-        connection = self.writer.connection
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        algorithm = self.schedule.make_algorithm()
-        algorithm.setup(self.problem)
-        self.writer, self.reader, logbook = logged(connection, self.problem)
-        master = self._master(algorithm, logbook)
-        replay(master, self.reader)
-        return master
-
-    def _master(self, algorithm: Algorithm, logbook: Any) -> Master:
+    def _workers(self, calm: bool, vanishing: bool) -> Simulated:
         schedule = self.schedule
-        return master_for(self.problem, algorithm, schedule.seed, schedule.order, self._rules(), logbook)
+        poison = schedule.poison
 
-    def _rules(self) -> Rules:
-        return Rules(evaluations=self.schedule.budget, failures=10_000)
+        def fate(requests: Requests, row: int) -> str | None:
+            request = int(requests.ids[row])
+            if request not in poison:
+                return None
+            return "crash" if request % 2 else "hang"
+
+        faults = Faults(poison=fate) if calm else Faults(**asdict(schedule.rates), poison=fate)
+        seed = self.rng.getrandbits(31)
+        if calm or not schedule.nodes:
+            return Simulated(0.1, schedule.sigma, seed=seed, faults=faults, start_seconds=START_SECONDS)
+        vanish = 4 * self.rng.random() if vanishing else None
+        return Cluster(0.1, schedule.sigma, seed=seed, faults=faults, vanish=vanish)
+
+    # Mishaps ----------------------------------------------------------------------------------------------------------
+
+    def _prepare_mishaps(self) -> None:
+        schedule, rng = self.schedule, self.rng
+        if schedule.death:
+            chance = schedule.death / (1 + self.sessions)  # dies out, so that every schedule ends
+            Fuse(self.writer, rng, chance, full=rng.random() < schedule.full)
+        if rng.random() < schedule.pages:
+            (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+            self.connection.execute(f"PRAGMA max_page_count={pages + rng.randint(0, 8)}")
+
+    def _after_death(self) -> None:
+        self.met["master killed"] += 1
+        if self.image is not None and self.rng.random() < self.schedule.power:
+            self.met["power lost"] += 1
+            self.connection = _connection(self.image)
+
+    def _goes_on(self) -> bool:
+        """Whether a run that has ended is given more, as `evo resume --evaluations` does."""
+        assert self.master.ended is not None
+        state, reason = self.master.ended
+        self.met[f"ended: {reason.split(' ')[0]}"] += 1
+        if reason.startswith("time limit") and self.schedule.goes_on:
+            self.seconds = None
+            return True
+        if state == "finished" and self.step + 1 < len(self.schedule.budgets):
+            self.step += 1
+            self.met["budget raised"] += 1
+            return True
+        return False
+
+    # Beginning and resuming -------------------------------------------------------------------------------------------
 
     @property
-    def result(self) -> Run:
-        """The run as its readers see it."""
-        return Run(RunReader(self.writer.connection, self.problem.space), self.problem)
+    def rules(self) -> Rules:
+        """The limits at present."""
+        return self.schedule.rules(self.step, self.seconds)
 
-    def canonical(self, folder: Path) -> bytes:
-        """The canonical export."""
-        return self.result.export("canonical", folder / f"{id(self)}.jsonl").read_bytes()
+    def _fresh(self) -> Master:
+        master = self._master()
+        with self.writer.transaction():
+            self.writer.header(_header(self.schedule, self.rules, master))
+        self.image = self.connection.serialize() if self.schedule.power else None
+        return master
 
+    def _resumed(self) -> Master:
+        """As `evo.engine.build.continued` does."""
+        connection = self.connection
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if self.schedule.pages:
+            connection.execute(f"PRAGMA max_page_count={UNLIMITED}")
+        self._harm_snapshot()
+        master = self._master()
+        self.met["replayed moves"] += replay(master, self.reader)
+        master.ended = self.rules.verdict(master.tally, self.problem)
+        if self.step:
+            master.wake()
+        return master
 
-def check(done: Simulation) -> None:
-    """The invariants. Raises AssertionError with the seed."""
-    seed = done.schedule.seed
-    master, reader = done.master, done.reader
-    assert master.ended is not None, seed
-    told = reader.told()
-    logged = np.concatenate([one.ids for one in reader.outcomes()]) if master.tally.told else np.empty(0, np.int64)
-    asked = sum(len(one) for one in reader.requests())
-    assert len(np.unique(told)) == len(told), f"seed {seed}: an id was told twice"
-    assert len(np.unique(logged)) == len(logged), f"seed {seed}: an id has two results"
-    assert len(told) == asked == master.tally.told, f"seed {seed}: {asked} asked, {len(told)} told: one was lost"
-    _check_budget(done)
-    _check_blame(done)
-    _check_replay(done)
+    def _harm_snapshot(self) -> None:
+        torn = self.schedule.torn
+        if not torn or self.reader.snapshot() is None:
+            return
+        draw = self.rng.random()
+        if draw < torn:
+            self.met["snapshot torn"] += 1
+            self.connection.execute("UPDATE snapshots SET columns = substr(columns, 1, length(columns) * 2 / 3)")
+        elif draw < 2 * torn:
+            self.met["snapshot deleted"] += 1
+            self.connection.execute("DELETE FROM snapshots")
 
-
-def _check_budget(done: Simulation) -> None:
-    tally = done.master.tally
-    seed = done.schedule.seed
-    distinct = 0
-    for outcomes in done.reader.outcomes():
-        distinct += len(outcomes.ids) if outcomes.same_as is None else int((outcomes.same_as < 0).sum())
-    assert tally.evaluations == distinct, f"seed {seed}: {tally.evaluations} counted, {distinct} measured"
-    assert tally.reserved == 0, f"seed {seed}: {tally.reserved} still reserved"
-    if done.master.ended == ("finished", "budget spent"):
-        assert tally.evaluations == done.schedule.budget, f"seed {seed}: the budget was not met exactly"
-
-
-def _check_blame(done: Simulation) -> None:
-    seed = done.schedule.seed
-    for outcomes in done.reader.outcomes():
-        status = np.zeros(len(outcomes.ids), np.uint8) if outcomes.status is None else outcomes.status
-        for request, one in zip(outcomes.ids.tolist(), status.tolist(), strict=True):
-            bad = one in (Status.CRASHED, Status.TIMEOUT)
-            innocent = request not in done.schedule.poison
-            if bad and innocent:
-                assert done.blows.get(request, 0) >= 2, f"seed {seed}: innocent request {request} was quarantined"
-            if not innocent and outcomes.same_as is None:
-                assert bad, f"seed {seed}: poisonous request {request} has status {one}"
+    def _master(self) -> Master:
+        schedule = self.schedule
+        self.writer, self.reader, logbook = logged(self.connection, self.problem)
+        algorithm = schedule.make_algorithm()
+        algorithm.setup(self.problem)
+        master = master_for(self.problem, algorithm, schedule.seed, schedule.order, self.rules, logbook)
+        master.fidelities = {name: replace(one, deadline=DEADLINE) for name, one in master.fidelities.items()}
+        return master
 
 
-def _check_replay(done: Simulation) -> None:
-    """The log alone, without any snapshot, gives the state and the derived tables."""
-    seed, schedule = done.schedule.seed, done.schedule
-    algorithm = schedule.make_algorithm()
-    algorithm.setup(done.problem)
-    again = Master(
-        done.problem,
-        algorithm,
-        seed=seed,
-        order=schedule.order,
-        rules=Rules(evaluations=schedule.budget),
-        logbook=None,
-        deduplicate=not done.problem.space.continuous,
-    )
-    replay(again, done.reader, snapshot=False)
-    assert again.tally.document() == done.master.tally.document(), f"seed {seed}: a replay counts otherwise"
-    assert _plain(again.algorithm.state()) == _plain(done.master.algorithm.state()), f"seed {seed}: a replay differs"
-    kept = algorithm.archives["archive"].elites() if "archive" in algorithm.archives else None
-    if kept is not None:
-        folded = done.reader.archive("archive")
-        assert np.array_equal(folded.keys, kept.keys), f"seed {seed}: derived elites differ from the archive"
-        assert np.array_equal(folded.candidate, kept.candidate), f"seed {seed}: derived elites differ from the archive"
+def _needing(fidelities: Mapping[str, Fidelity], kinds: int) -> dict[str, Fidelity]:
+    """Each fidelity with the kind of workers that it needs, where there are two; making candidates needs neither."""
+    names = [name for name in fidelities if name != BORN]
+    needs = dict(zip(names, KINDS[-len(names) :], strict=True)) if kinds > 1 else {}
+    return {
+        name: replace(one, resources=replace(one.resources, custom={needs[name]: 1.0} if name in needs else {}))
+        for name, one in fidelities.items()
+    }
 
 
-def _plain(state: Any) -> bytes:
-    return json.dumps(unpack(pack(state)), default=lambda array: array.tolist(), sort_keys=True).encode()
+@contextmanager
+def haste(look: float) -> Iterator[None]:
+    """Other patience with idle workers and with those that wait for a place than the real one, and fewer idle ticks."""
+    wait = Dispatcher.wait
+
+    def patient(self: Dispatcher) -> float:
+        usual = wait(self)
+        return usual if usual < WAIT_SECONDS else min(look, max(usual, self._next_limit - self._backend.now()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staffing, "IDLE_SECONDS", IDLE_SECONDS)
+        patch.setattr(dispatch, "LOOK_SECONDS", look)
+        patch.setattr(Dispatcher, "wait", patient)
+        for module in (flight, dispatch, staffing):
+            patch.setattr(module, "START_DEADLINE", PLACE_SECONDS)
+        yield
+
+
+def _connection(image: bytes) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.deserialize(image)
+    return connection
+
+
+@cache
+def _template() -> bytes:
+    """An empty run file, with the smallest pages, so that it is soon full and quickly copied."""
+    connection = open_file(None)
+    connection.execute("PRAGMA page_size=512")
+    connection.execute("VACUUM")
+    return connection.serialize()
+
+
+_headers: dict[tuple[type, str, str], dict[str, Any]] = {}
+
+
+def _header(schedule: Schedule, rules: Rules, master: Master) -> dict[str, Any]:
+    """The run's header; what takes time (the digest of the problem's source) is found out once a world."""
+    world = type(schedule), schedule.problem, schedule.algorithm
+    if world not in _headers:
+        problem, algorithm = master.problem, master.algorithm
+        _headers[world] = header_for(
+            problem, algorithm, algorithm, 0, schedule.order, rules, Crew(), None, "simulated", None, None
+        )
+    header = _headers[world]
+    spec = {**header["spec"], "order": schedule.order.describe(), "budget": rules.describe()}
+    return {**header, "seed": schedule.seed, "spec": spec}

@@ -141,9 +141,9 @@ def test_each_row_finds_the_artifacts_that_it_needs(chunk: int) -> None:
             assert all(len(work.one(row).artifacts) == len(set(work.needs[row])) for row in range(len(genomes)))
             return Evaluations(np.array([[float(one)] for one in found]), genomes[:, :2])
 
-    needs = [("two", "one"), ("one",), ("one", "two"), ("two",), ("one", "one")]
+    needs = [("22", "11"), ("11",), ("11", "22"), ("22",), ("11", "11")]
     requests = asked(points(5), needs=needs)
     workers = Inline()
-    parts = served(workers, started(workers, Needing()), requests, chunk, {"one": b"1", "two": b"2"})
+    parts = served(workers, started(workers, Needing()), requests, chunk, {"11": b"1", "22": b"2"})
     found = np.vstack([part.outcomes.objectives for part in parts])
     assert found[:, 0].tolist() == [21.0, 1.0, 12.0, 2.0, 11.0]

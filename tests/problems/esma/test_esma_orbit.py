@@ -50,6 +50,8 @@ def test_fractional_linear_maps_keep_the_orbit(
 def test_common_factors_keep_the_orbit(
     p: list[int], q: list[int], factor: list[int], minimal_polynomial: tuple[int, ...] | None
 ) -> None:
+    if minimal_polynomial is not None:  # times zero, nothing is left of a left-hand side
+        assume(np.polydiv(factor[::-1], minimal_polynomial[::-1])[1].any())
     key = key_of(p, q, minimal_polynomial)
     assert orbit_key(times(p, factor), times(q, factor), minimal_polynomial) == key
 
