@@ -96,6 +96,7 @@ def test_deadlines_in_this_process_are_kept(jumps):
     assert time.monotonic() - began < 30.0
 
 
+@pytest.mark.slow
 def test_a_simulated_run_has_only_its_own_clock(jumps, expected, tmp_path):
     faults = Faults(crash=0.05, hang=0.05, late=0.1)
     run = search(workers=Simulated(0.05, 0.5, count=3, seed=1, faults=faults))

@@ -57,6 +57,7 @@ def check_killed(moment: str, share: float, whole: tuple[Path, bytes], tmp_path:
 SHARES = [0.001, 0.02, 0.2, 0.35, 0.65, 0.9, 0.99]
 
 
+@pytest.mark.slow
 def test_killed_half_way_it_goes_on_as_if_nothing_had_been(whole, tmp_path):
     check_killed("statement", 0.5, whole, tmp_path)
 
@@ -101,6 +102,7 @@ def test_killed_again_and_again_also_while_it_repeats_its_log(seed, whole, tmp_p
     check_resumed(tmp_path / "run", whole[1])
 
 
+@pytest.mark.slow
 def test_of_two_masters_on_one_run_the_second_is_refused_and_the_first_is_not_disturbed(whole, tmp_path):
     command = [sys.executable, str(Path(endless.__file__)), str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:

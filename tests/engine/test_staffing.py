@@ -233,6 +233,7 @@ def calm(evaluations):
         return Shown([ONE], evaluations).run().canonical(Path(folder))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(
     rooms=st.lists(st.integers(0, 9), min_size=1, max_size=12),

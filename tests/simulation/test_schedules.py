@@ -26,7 +26,6 @@ FAULTS = {
     *("budget raised", "ended: target", "ended: time", "ended: budget"),
 }
 SOON = {
-    "a_result_is_told_twice",
     "a_block_is_asked_one_too_early",
     "a_full_disk_is_ignored",
     "deadlines_are_not_watched",

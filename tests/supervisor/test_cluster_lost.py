@@ -145,8 +145,9 @@ def head(folder: Path) -> Iterator[Head]:
 def test_a_cluster_that_goes_and_comes_back_is_waited_for(
     start: Start, folder: Path, expected: bytes, head: Head
 ) -> None:
-    variables = {"NAP": "0.1", "RAY_gcs_rpc_server_reconnect_timeout_s": "5", **head.variables}
-    command = run(start, "--workers", "2", "--address", head.address, **variables).told(3)
+    # long enough to be caught in the middle: what workers hold, they finish without a head
+    variables = {"NAP": "0.2", "RAY_gcs_rpc_server_reconnect_timeout_s": "5", **head.variables}
+    command = run(start, "--workers", "2", "--address", head.address, **variables).told(2)
     before = Standing.of(command.run)
     head.kill()
     lost = command.master

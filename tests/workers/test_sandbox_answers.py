@@ -108,6 +108,7 @@ JSON = st.recursive(
 FIELDS = ["objectives", "measures", "n", "span", "ids", "status", "owner", "same_as", "metrics", "genomes", "notes"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON), st.binary(max_size=64))
 def test_no_head_of_the_right_form_breaks_the_reader(head: dict[str, Any], body: bytes) -> None:
@@ -183,6 +184,7 @@ def test_what_would_take_long_to_read_is_refused_at_once() -> None:
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_the_most_that_may_be_said_is_read_in_seconds() -> None:
     begun = time.monotonic()
     decoded(framed(column_of(f"1,[{','.join(['[]'] * 120_000)}]"), BODY), asked(), SPACE, (1, 0))

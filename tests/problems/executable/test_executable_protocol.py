@@ -233,6 +233,7 @@ def test_what_is_no_answer_is_quoted(said: str, reason: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(),

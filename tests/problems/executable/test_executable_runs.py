@@ -80,10 +80,12 @@ def test_a_run_file_alone_searches_a_program(config: Path) -> None:
     assert said == {**run.best.objectives, **run.best.measures}
 
 
+@pytest.mark.slow
 def test_the_problem_keeps_every_promise_to_the_engine(config: Path) -> None:
     check_problem(load_config(config).built[0], n=9)
 
 
+@pytest.mark.slow
 def test_a_program_that_was_changed_is_noticed_on_resuming(config: Path) -> None:
     problem, algorithm = load_config(config).built
     evo.search(problem, algorithm, evaluations=24, run_dir=config.parent / "run")
